@@ -1,0 +1,1 @@
+"""Penstock: a chain of stages between an OpenAI SDK and its providers."""

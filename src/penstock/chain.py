@@ -1,0 +1,148 @@
+"""The chain: the list of stages, the guard around each, and the timings. It knows no proxy.
+
+client ─▶ a door (proxy/) ─▶ chain.answer ─▶ identify ─▶ ephemeral ─▶ cache ─▶ upstream
+                                 ◀──────────────── Reply, unwound the same way ◀──┘
+"""
+
+import difflib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from penstock.clock import SYSTEM, Clock
+from penstock.errors import Refusal, StageFailed
+from penstock.exchange import Decision, Exchange
+from penstock.policy.base import Finding, Policy, PolicySet
+from penstock.reply import Reply
+from penstock.stage import AnyStage, Resources
+
+log = logging.getLogger("penstock.chain")
+
+
+class ChainPolicy(Policy):
+    """Which stages a request passes, and in which order."""
+
+    file = "chain"
+
+    order: tuple[str, ...] = Field(
+        default=("identify", "ephemeral", "cache", "upstream"),
+        description="The stages from the client to the upstream. A stage that is left out does nothing.",
+    )
+    max_request_bytes: Annotated[int, Field(gt=0)] = Field(
+        default=32 * 1024 * 1024,
+        description="The largest body of an understood endpoint; larger ones get 413. Others stream.",
+    )
+
+
+class Chain:
+    """Stages by name. The order and what a broken stage means come with each exchange's policies."""
+
+    def __init__(self, stages: Mapping[str, AnyStage], clock: Clock = SYSTEM) -> None:
+        self._stages = stages
+        self._clock = clock
+
+    async def start(self, resources: Resources) -> None:
+        """Start every stage. Raises StartError."""
+        for stage in self._stages.values():
+            await stage.start(resources)
+
+    async def stop(self) -> None:
+        """Stop the stages, the innermost last."""
+        for stage in self._stages.values():
+            await stage.stop()
+
+    async def answer(self, exchange: Exchange) -> Reply:
+        """Answer one exchange. Raises Refusal."""
+        order = exchange.policies[ChainPolicy].order
+        return await self._step(exchange, [self._stages[name] for name in order], 0)
+
+    async def _step(self, exchange: Exchange, road: Sequence[AnyStage], place: int) -> Reply:
+        """Let the stage at `place` answer, guarded; what it calls to proceed is the step after it."""
+        if place == len(road):
+            raise Refusal(500, "no_upstream", "No stage of the chain answers requests.")
+        stage = road[place]
+        inner_s = 0.0
+        inner: Reply | None = None
+
+        async def proceed(exchange: Exchange) -> Reply:
+            nonlocal inner_s, inner
+            began = self._clock.monotonic()
+            try:
+                inner = await self._step(exchange, road, place + 1)
+            finally:
+                inner_s += self._clock.monotonic() - began
+            return inner
+
+        began = self._clock.monotonic()
+        try:
+            reply = await stage.answer(exchange, proceed)
+        except Refusal:
+            raise
+        except Exception as problem:
+            if refusal := self._broken(exchange, stage, problem):
+                if inner is not None:
+                    await inner.aclose()
+                raise refusal from problem
+            reply = inner if inner is not None else await proceed(exchange)
+        finally:
+            own = self._clock.monotonic() - began - inner_s
+            exchange.timings[stage.name] = exchange.timings.get(stage.name, 0.0) + own
+        if reply.stream is not None:
+            reply.stream.claim(lambda problem: self._broken(exchange, stage, problem))
+        return reply
+
+    def _broken(self, exchange: Exchange, stage: AnyStage, problem: Exception) -> Refusal | None:
+        """Decide for a stage that raised: the refusal the client gets, or None where it is skipped."""
+        skip = exchange.policies[stage.policy].on_failure == "skip"
+        what = type(problem).__name__
+        exchange.decide(stage.name, "skipped" if skip else "failed", what)
+        log.error("stage %s of %s raised %s", stage.name, exchange.id, what, extra={"problem": problem})
+        return None if skip else StageFailed(stage.name)
+
+    def explain(self, exchange: Exchange) -> Iterable[Decision]:
+        """Say what each stage would do with this request, without calling anyone."""
+        for name in exchange.policies[ChainPolicy].order:
+            stage = self._stages[name]
+            try:
+                yield stage.plan(exchange)
+            except Refusal as refusal:
+                yield Decision(name, "refuse", f"{refusal.status} {refusal.code}: {refusal.message}")
+                return
+
+
+def chain_policy(stages: Mapping[str, type[AnyStage]]) -> type[ChainPolicy]:
+    """Give the chain's policy for these stages: one that knows which orders make sense."""
+
+    class CheckedChainPolicy(ChainPolicy):
+        __doc__ = ChainPolicy.__doc__
+
+        def check(self, policies: PolicySet) -> Iterable[Finding]:
+            return _check_order(self.order, policies, stages)
+
+    return CheckedChainPolicy
+
+
+def _check_order(
+    order: Sequence[str], policies: PolicySet, stages: Mapping[str, type[AnyStage]]
+) -> Iterator[Finding]:
+    """Find unknown, repeated and misplaced stages, and skips that may not be."""
+    for place, name in enumerate(order):
+        loc = ("order", place)
+        if name not in stages:
+            near = next(iter(difflib.get_close_matches(name, stages)), None)
+            yield Finding(loc, f"no stage is called {name!r}", near)
+            continue
+        if name in order[:place]:
+            yield Finding(loc, f"{name!r} stands here twice")
+        for before in stages[name].after:
+            if before in order[place + 1 :]:
+                yield Finding(loc, f"{name!r} must stand after {before!r}")
+        stage = stages[name]
+        if not stage.skippable and policies[stage.policy].on_failure == "skip":
+            yield Finding(
+                loc, f"{name!r} can't be skipped when it fails", other=(stage.policy, ("on_failure",))
+            )
+    if not order or order[-1] != "upstream":
+        yield Finding(("order",), "the last stage must be 'upstream'")

@@ -1,0 +1,1 @@
+"""The wire: OpenAI's requests, replies, event streams and usage."""

@@ -1,0 +1,1 @@
+"""The door through mitmproxy: the only room that imports it."""

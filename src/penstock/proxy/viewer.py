@@ -1,0 +1,42 @@
+"""What mitmproxy's views, dumps and flow files may see of an exchange."""
+
+from typing import Final
+
+from mitmproxy import http
+
+from penstock.exchange import Exchange
+from penstock.upstream.headers import CREDENTIALS
+
+_HIDDEN: Final = "[removed]"
+# mitmproxy itself still reads these to know where a message ends.
+_FRAMING: Final = frozenset("host connection content-length transfer-encoding expect upgrade".split())
+
+
+def hide_secrets(flow: http.HTTPFlow, *, forget: bool) -> None:
+    """Take the client's keys off the flow; `forget` leaves nothing but what frames the message."""
+    headers = flow.request.headers
+    for name in list(headers):
+        if name.lower() in CREDENTIALS:
+            headers[name] = _HIDDEN
+        elif forget and name.lower() not in _FRAMING:
+            del headers[name]
+    if forget:
+        flow.request.path = "/[ephemeral]"
+
+
+def show(flow: http.HTTPFlow, exchange: Exchange) -> None:
+    """Put on an ended flow what a reviewer may see: what was sent, what was received, the trace."""
+    if exchange.ephemeral:
+        hide_secrets(flow, forget=True)
+    elif exchange.sent is not None:
+        flow.request.data.content = exchange.sent.body
+        if flow.response is not None:
+            flow.response.data.content = bytes(exchange.received)
+    flow.metadata["penstock"] = {
+        "id": exchange.id,
+        "tenant": exchange.tenant,
+        "decisions": [
+            [d.stage, d.action, "" if exchange.ephemeral else d.reason] for d in exchange.decisions
+        ],
+    }
+    flow.comment = " · ".join(f"{d.stage}: {d.action}" for d in exchange.decisions)

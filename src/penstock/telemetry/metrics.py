@@ -1,0 +1,112 @@
+"""Every metric of Penstock. Names and buckets of gen_ai_* follow OpenTelemetry's GenAI conventions.
+
+With PROMETHEUS_MULTIPROC_DIR set, all processes of one gateway write into that folder and the admin
+process adds them up. Labels can't grow without bound, whatever clients send: endpoints, stages and
+actions are words of ours, and models beyond the first hundred that an upstream answered are `other`.
+"""
+
+import re
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from penstock.exchange import Exchange
+from penstock.openai.request import Endpoint
+
+_MODELS: Final = 100
+_MODEL_NAME: Final = re.compile(r"[\w.:/@-]{1,64}", re.ASCII)
+# OpenTelemetry semantic conventions for generative AI, client metrics, November 2026.
+_DURATION_BUCKETS: Final = (
+    0.01,
+    0.02,
+    0.04,
+    0.08,
+    0.16,
+    0.32,
+    0.64,
+    1.28,
+    2.56,
+    5.12,
+    10.24,
+    20.48,
+    40.96,
+    81.92,
+)
+_TOKEN_BUCKETS: Final = tuple(4**power for power in range(14))
+_STAGE_BUCKETS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0)
+_OPERATIONS: Final = {
+    Endpoint.CHAT: "chat",
+    Endpoint.RESPONSES: "chat",
+    Endpoint.COMPLETIONS: "text_completion",
+    Endpoint.EMBEDDINGS: "embeddings",
+}
+_GEN_AI: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
+
+OPERATION_DURATION: Final = Histogram(
+    "gen_ai_client_operation_duration_seconds",
+    "How long an operation took, from the request's last byte to the answer's.",
+    (*_GEN_AI, "error_type"),
+    buckets=_DURATION_BUCKETS,
+)
+FIRST_CHUNK: Final = Histogram(
+    "gen_ai_client_operation_time_to_first_chunk_seconds",
+    "How long a streamed operation took to its first event.",
+    _GEN_AI,
+    buckets=_DURATION_BUCKETS,
+)
+TOKEN_USAGE: Final = Histogram(
+    "gen_ai_client_token_usage",
+    "Tokens of an operation as the upstream reported them.",
+    (*_GEN_AI, "gen_ai_token_type"),
+    buckets=_TOKEN_BUCKETS,
+)
+REQUESTS: Final = Counter("penstock_requests_total", "Requests answered.", ("endpoint", "status"))
+WEBSOCKETS: Final = Counter("penstock_websockets_total", "WebSockets passed through.")
+DECISIONS: Final = Counter("penstock_stage_decisions_total", "What stages decided.", ("stage", "action"))
+STAGE_DURATION: Final = Histogram(
+    "penstock_stage_duration_seconds",
+    "Time inside a stage until it had its reply, without the stages behind it.",
+    ("stage",),
+    buckets=_STAGE_BUCKETS,
+)
+RELOADS: Final = Counter("penstock_policy_reloads_total", "Policy sets that became live.")
+RELOAD_FAILED: Final = Gauge(
+    "penstock_policy_reload_failed",
+    "1 while the policies on disk are refused and an older set is live.",
+    multiprocess_mode="livemax",
+)
+
+
+class Recorder:
+    """Writes ended exchanges into the metrics."""
+
+    def __init__(self) -> None:
+        self._models: set[str] = set()
+
+    def record(self, exchange: Exchange, status: int, error: str, ended: float) -> None:
+        """Count one exchange; `error` is empty or a stable code, `ended` on the monotonic clock."""
+        request = exchange.request
+        REQUESTS.labels(request.endpoint.value, str(status)).inc()
+        for decision in exchange.decisions:
+            DECISIONS.labels(decision.stage, decision.action).inc()
+        for stage, seconds in exchange.timings.items():
+            STAGE_DURATION.labels(stage).observe(seconds)
+        if (operation := _OPERATIONS.get(request.endpoint)) is None:
+            return
+        labels = operation, exchange.provider or "none", self._model(exchange, status)
+        OPERATION_DURATION.labels(*labels, error).observe(ended - exchange.began)
+        if request.stream and exchange.first_byte is not None:
+            FIRST_CHUNK.labels(*labels).observe(exchange.first_byte - exchange.began)
+        if exchange.usage is not None:
+            TOKEN_USAGE.labels(*labels, "input").observe(exchange.usage.input_tokens)
+            TOKEN_USAGE.labels(*labels, "output").observe(exchange.usage.output_tokens)
+
+    def _model(self, exchange: Exchange, status: int) -> str:
+        name = exchange.request.model or ""
+        if name in self._models:
+            return name
+        learn = status == 200 and not exchange.ephemeral and len(self._models) < _MODELS
+        if learn and _MODEL_NAME.fullmatch(name):
+            self._models.add(name)
+            return name
+        return "other"
