@@ -25,15 +25,28 @@ find_python() {
     return 1
 }
 
-# Installs the locked dependencies, unless this very lock is installed already.
+# Installs the locked dependencies and these groups, unless this very lock is installed with them already.
 set_up() {
-    local wanted="$1" stamp="$venv/.penstock-lock" lock
-    lock="$wanted $(cat "$here/uv.lock" "$here/pyproject.toml" | cksum) $here"
-    case "$(cat "$stamp" 2>/dev/null)" in "$lock" | "dev ${lock#* }") return ;; esac
+    local groups=("$@") stamp="$venv/.penstock-lock" lock
+    lock="$here $(cat "$here/uv.lock" "$here/pyproject.toml" | cksum)"
+    if [ "$(head -n 1 "$stamp" 2>/dev/null)" = "$lock" ]; then
+        local group all=yes
+        for group in ${groups[@]+"${groups[@]}"}; do grep -qx "$group" "$stamp" || all=no; done
+        [ "$all" = yes ] && return
+    fi
+    make_environment
+    say "Installing the locked dependencies …"
+    # --inexact leaves uv itself, and what an earlier group brought, in the environment.
+    (cd "$here" && UV_PROJECT_ENVIRONMENT="$venv" "$venv/bin/uv" sync --quiet --locked --inexact \
+        --no-default-groups ${groups[@]+"${groups[@]/#/--group=}"}) 1>&2
+    printf '%s\n' "$lock" ${groups[@]+"${groups[@]}"} >"$stamp"
+}
+
+make_environment() {
+    local python
     if ! "$venv/bin/python" -c "" >/dev/null 2>&1; then
-        local python
         python=$(find_python) || {
-            say "Penstock needs Python 3.$oldest or newer: install it (for example 'uv python install 3.13') or set PENSTOCK_PYTHON."
+            say "Penstock needs Python 3.$oldest or newer: install it, for example with 'uv python install 3.13', or set PENSTOCK_PYTHON."
             exit 2
         }
         say "Setting up $venv with $("$python" --version) …"
@@ -44,22 +57,15 @@ set_up() {
         say "Installing uv …"
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv 1>&2
     fi
-    say "Installing the locked dependencies …"
-    local groups=(--no-default-groups)
-    [ "$wanted" = dev ] && groups=(--group dev)
-    # --inexact leaves uv itself in the environment.
-    (cd "$here" && UV_PROJECT_ENVIRONMENT="$venv" "$venv/bin/uv" sync --quiet --locked --inexact "${groups[@]}") 1>&2
-    printf '%s' "$lock" >"$stamp"
 }
 
 case "${1:-up}" in
 test)
     shift
-    set_up dev
+    set_up demo dev
     exec "$here/tests/run" "$@"
     ;;
-demo) set_up dev ;; # the demo drives the official SDK, which only tests need otherwise
-*) set_up run ;;
+demo) set_up demo ;; # it drives the official SDK, which the gateway itself does not need
+*) set_up ;;
 esac
-cd "${PENSTOCK_CWD:-$PWD}"
 exec "$venv/bin/python" -m penstock "$@"

@@ -136,13 +136,15 @@ class EventAnswer(_Chunks):
                 passed.append(event)
                 self._over = True
             else:
-                self._over = {
-                    Verdict.UPSTREAM_ERROR: failures.told,
-                    Verdict.GARBLED: lambda _: failures.garbled(),
-                    Verdict.TRUNCATED: lambda _: failures.truncated(),
-                }[verdict](event)
+                self._over = _failure(verdict, event)
             break
         return passed
+
+
+def _failure(verdict: Verdict, event: Event) -> failures.UpstreamFailed:
+    if verdict is Verdict.UPSTREAM_ERROR:
+        return failures.told(event)
+    return failures.garbled() if verdict is Verdict.GARBLED else failures.truncated()
 
 
 async def read_whole(response: aiohttp.ClientResponse, deadlines: Deadlines, limit_bytes: int) -> bytes:

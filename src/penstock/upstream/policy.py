@@ -38,7 +38,7 @@ class Auth(Policy):
 
     style: Literal["bearer", "api-key", "x-api-key", "none"] = Field(
         default="bearer",
-        description="`bearer` sends `Authorization: Bearer KEY`; `api-key` (Azure) and `x-api-key` are headers.",
+        description="`bearer` sends `Authorization: Bearer KEY`; `api-key` and `x-api-key` send that header.",
     )
     key: SecretReference | Literal["client"] = Field(
         default="client",
