@@ -6,6 +6,7 @@ client ─▶ a door (proxy/) ─▶ chain.answer ─▶ identify ─▶ ephemer
 
 import difflib
 import logging
+from asyncio import CancelledError
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated
 
@@ -48,6 +49,11 @@ class Chain:
         for stage in self._stages.values():
             await stage.start(resources)
 
+    def accept(self, policies: PolicySet) -> None:
+        """Let every stage of the order look at policies that are about to become live. Raises StartError."""
+        for name in policies[ChainPolicy].order:
+            self._stages[name].accept(policies)
+
     async def stop(self) -> None:
         """Stop the stages, the innermost last."""
         for stage in self._stages.values():
@@ -64,27 +70,32 @@ class Chain:
             raise Refusal(500, "no_upstream", "No stage of the chain answers requests.")
         stage = road[place]
         inner_s = 0.0
-        inner: Reply | None = None
+        inner: Reply | Refusal | None = None  # what the rest of the road said last
 
         async def proceed(exchange: Exchange) -> Reply:
             nonlocal inner_s, inner
             began = self._clock.monotonic()
             try:
-                inner = await self._step(exchange, road, place + 1)
+                reply = inner = await self._step(exchange, road, place + 1)
+            except Refusal as refusal:
+                inner = refusal
+                raise
             finally:
                 inner_s += self._clock.monotonic() - began
-            return inner
+            return reply
 
         began = self._clock.monotonic()
         try:
             reply = await stage.answer(exchange, proceed)
-        except Refusal:
+        except (Refusal, CancelledError):
+            await _let_go(inner)
             raise
         except Exception as problem:
             if refusal := self._broken(exchange, stage, problem):
-                if inner is not None:
-                    await inner.aclose()
+                await _let_go(inner)
                 raise refusal from problem
+            if isinstance(inner, Refusal):
+                raise inner from None
             reply = inner if inner is not None else await proceed(exchange)
         finally:
             own = self._clock.monotonic() - began - inner_s
@@ -110,6 +121,12 @@ class Chain:
             except Refusal as refusal:
                 yield Decision(name, "refuse", f"{refusal.status} {refusal.code}: {refusal.message}")
                 return
+
+
+async def _let_go(inner: Reply | Refusal | None) -> None:
+    """Close an answer that its stage leaves behind; one that is being read already stays as it is."""
+    if isinstance(inner, Reply):
+        await inner.aclose()
 
 
 def chain_policy(stages: Mapping[str, type[AnyStage]]) -> type[ChainPolicy]:

@@ -33,6 +33,7 @@ class Exchange:
 
     `client_key` is what the client authenticated with; it is never shown. `ephemeral` means that
     nothing of this exchange persists. `answer_headers` reach the client on whatever answer it gets.
+    `told_id` is the request id that the client was told: the upstream's where it gave one.
     `inspected` says that somebody looks at the traffic; `sent` and `received` are filled only then.
     """
 
@@ -56,6 +57,7 @@ class Exchange:
     received: bytearray = field(default_factory=bytearray, repr=False)
     first_byte: float | None = None
     error_code: str | None = None
+    told_id: str = ""
 
     @property
     def shown(self) -> bool:

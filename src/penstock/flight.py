@@ -1,6 +1,7 @@
 """Flight: one call on the rest of the road, shared by everybody who asked the same meanwhile."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -10,7 +11,9 @@ from multidict import CIMultiDict
 
 from penstock.errors import Refusal
 from penstock.openai.sse import Event
-from penstock.reply import Reply, Stream
+from penstock.reply import Outcome, Reply, Stream
+
+log = logging.getLogger("penstock.flight")
 
 
 class Flight:
@@ -35,7 +38,6 @@ class Flight:
         self._wanted = asyncio.Event()
         self._over = False
         self._cancelled = False
-        self._failure: Refusal | None = None
         loop = asyncio.get_running_loop()
         self._head: asyncio.Future[Reply] = loop.create_future()
         self._head.add_done_callback(lambda head: head.cancelled() or head.exception())
@@ -70,7 +72,10 @@ class Flight:
             if reply.stream is not None:
                 await self._follow(reply.stream)
         except Exception as problem:
-            self._head.set_exception(problem)
+            if self._head.done():  # the stream broke, or an observer of its end: readers ask the outcome
+                log.exception("a shared call broke")
+            else:
+                self._head.set_exception(problem)
         finally:
             self._over = True
             self._head.cancel()
@@ -80,8 +85,7 @@ class Flight:
         async with aclosing(stream.batches()) as batches:
             async for batch in batches:
                 if stream.failure is not None:
-                    self._failure = stream.failure
-                    continue
+                    continue  # its error event: each reader's own stream makes one
                 self._batches.append(batch)
                 self._bytes += sum(len(event.raw) for event in batch)
                 if self._bytes > self._limit:
@@ -113,13 +117,18 @@ class Flight:
             if reader.place - self._forgotten < len(self._batches):
                 return self._batches[reader.place - self._forgotten]
             if self._over:
-                if self._failure is not None:
-                    raise self._failure
-                raise StopAsyncIteration
+                raise self._end()
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
             self._wanted.set()
             await waiting
+
+    def _end(self) -> Exception:
+        """Say what follows the last batch: a clean end only where the answer is whole."""
+        stream = self._head.result().stream
+        if stream is None or stream.outcome is Outcome.COMPLETE:
+            return StopAsyncIteration()
+        return stream.failure or Refusal(500, "internal_error", "The gateway could not finish this answer.")
 
     def leave(self, reader: "_Reader") -> None:
         """Forget a reader."""

@@ -10,7 +10,6 @@ from penstock.errors import Refusal, StartError
 from penstock.exchange import Exchange
 from penstock.policy.base import PolicySet
 from penstock.policy.load import load
-from penstock.policy.problems import PolicyProblems
 from penstock.policy.reload import Reloader
 from penstock.reply import Outcome, Reply, refused
 from penstock.settings import Settings
@@ -86,6 +85,7 @@ class Gateway:
         metrics.RELOAD_FAILED.set(0)
         self._store = NearStore(await open_store(self._settings.store, SYSTEM), SYSTEM)
         await self.chain.start(Resources(self._store, self._keyring, self._settings.state))
+        self.chain.accept(self.policies)
         self._reloader.start()
 
     async def close(self) -> None:
@@ -112,7 +112,7 @@ class Gateway:
             log.exception("exchange %s broke the chain", exchange.id)
             exchange.error_code = "internal_error"
             reply = refused(Refusal(500, "internal_error", "The gateway could not handle this request."))
-        reply.headers.setdefault("x-request-id", exchange.id)
+        exchange.told_id = reply.headers.setdefault("x-request-id", exchange.id)
         reply.headers.update(exchange.answer_headers)
         return reply
 
@@ -131,11 +131,16 @@ class Gateway:
         exchange_log.write_exchange(exchange, reply, status, error, ended)
 
     def _take_set(self, policies: PolicySet) -> None:
-        self.policies = self._source.overridden(policies)
+        try:
+            policies = self._source.overridden(policies)
+            self.chain.accept(policies)
+        except StartError as problem:
+            return self._keep_set(problem)
+        self.policies = policies
         metrics.RELOADS.inc()
         metrics.RELOAD_FAILED.set(0)
         log.info("policies %s are live", policies.digest[:12])
 
-    def _keep_set(self, problems: PolicyProblems) -> None:
+    def _keep_set(self, problems: StartError) -> None:
         metrics.RELOAD_FAILED.set(1)
         log.error("policies refused, %s stays live:\n%s", self.policies.digest[:12], problems)

@@ -1,5 +1,6 @@
 """An answer on its way to the client: a body, or a stream that stages observe event by event."""
 
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -68,6 +69,12 @@ class _Hung:
             raise problem
         return self.broken(problem)
 
+    async def tell(self, outcome: Outcome) -> None:
+        try:
+            await self.observer.ended(outcome)
+        except Exception as problem:
+            self.answer_for(problem)
+
 
 class Stream:
     """A source of events and the observers around it, innermost first.
@@ -115,6 +122,9 @@ class Stream:
         except Refusal as refusal:
             self.outcome, self.failure, self._final = Outcome.FAILED, refusal, False
             yield [sse.error(refusal)]
+        except Exception:
+            self.outcome, self._final = Outcome.FAILED, False
+            raise
         finally:
             if self._final:
                 self.outcome = Outcome.COMPLETE
@@ -155,11 +165,15 @@ class Stream:
             raise refusal
 
     async def _ended(self) -> None:
+        """Tell every observer; what one raises, a cancellation too, must not keep it from the next."""
+        raised: BaseException | None = None
         for hung in self._hung:
             try:
-                await hung.observer.ended(self.outcome)
-            except Exception as problem:
-                hung.answer_for(problem)
+                await hung.tell(self.outcome)
+            except (Exception, CancelledError) as problem:
+                raised = raised or problem
+        if raised is not None:
+            raise raised
 
 
 @dataclass(slots=True)

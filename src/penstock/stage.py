@@ -11,7 +11,7 @@ from typing import ClassVar
 from penstock.clock import SYSTEM, Clock
 from penstock.errors import StartError
 from penstock.exchange import Decision, Exchange
-from penstock.policy.base import StagePolicy
+from penstock.policy.base import PolicySet, StagePolicy
 from penstock.reply import Reply
 from penstock.stores.keyring import Keyring
 from penstock.stores.protocol import Store
@@ -45,6 +45,12 @@ class Stage[P: StagePolicy]:
     async def start(self, resources: Resources) -> None:
         """Take what the stage needs for its life. Raises StartError."""
 
+    def accept(self, policies: PolicySet) -> None:
+        """Look at policies that are about to become live.
+
+        Raises StartError for what only this machine can tell, such as a secret that isn't there.
+        """
+
     async def stop(self) -> None:
         """Let go of it, after the last exchange has ended."""
 
@@ -72,8 +78,12 @@ def find_stages(stage_dir: Path | None = None) -> dict[str, type[AnyStage]]:
     for point in entry_points(group="penstock.stages"):
         try:
             _add(found, point.load(), point.value)
-        except (ImportError, AttributeError) as problem:
+        except StartError:
+            raise
+        except Exception as problem:
             raise StartError(f"stage {point.name}: can't load {point.value}: {problem}") from problem
+    if stage_dir is not None and not stage_dir.is_dir():
+        raise StartError(f"{stage_dir}: no such folder of stages")
     for path in sorted(stage_dir.glob("*.py")) if stage_dir else ():
         for stage in _stages_in(path):
             _add(found, stage, str(path))
@@ -102,6 +112,8 @@ def _stages_in(path: Path) -> list[type[AnyStage]]:
 
 
 def _add(found: dict[str, type[AnyStage]], stage: type[AnyStage], where: str) -> None:
+    if not isinstance(getattr(stage, "name", None), str) or not hasattr(stage, "policy"):
+        raise StartError(f"{where}: a stage needs a name and a policy")
     if stage.name in found and found[stage.name] is not stage:
         raise StartError(f"{where}: a stage called {stage.name!r} already exists")
     found[stage.name] = stage

@@ -220,9 +220,16 @@ class _Rest(Stage[StagePolicy]):
 async def run_stage[P: StagePolicy](
     stage: Stage[P], exchange: Exchange, rest: Callable[[Exchange], Awaitable[Reply]]
 ) -> Reply:
-    """Let one started stage answer, guarded as in the chain; `rest` is what it proceeds to."""
+    """Let one started stage answer, guarded as in the chain; `rest` is what it proceeds to.
+
+    A stage whose policy was not given gets it with its defaults.
+    """
     live = exchange.policies.replacing(ChainPolicy(order=(stage.name, "rest")))
     live = live.replacing(StagePolicy())
+    try:
+        live[stage.policy]
+    except KeyError:
+        live = live.replacing(stage.policy())
     exchange.policies = live
     return await Chain({stage.name: stage, "rest": _Rest(rest)}).answer(exchange)  # type: ignore[dict-item]
 

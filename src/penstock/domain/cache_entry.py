@@ -69,16 +69,22 @@ class Kept(msgspec.Struct, omit_defaults=True, array_like=True):
         """Read an entry. Raises ValueError for one of another version."""
         try:
             return _decode(data)
-        except msgspec.MsgspecError as problem:
-            raise ValueError("not a cache entry of this version") from problem
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise ValueError("not a cache entry of this version") from None
 
     def encode(self) -> bytes:
-        """Write the entry."""
-        return _encode(self)
+        """Write the entry. Raises ValueError for half a character or a number past 64 bits."""
+        try:
+            return _encode(self)
+        except (UnicodeEncodeError, OverflowError):
+            raise ValueError("msgpack can't hold this") from None
 
     def ending(self, endpoint: Endpoint) -> Ending:
         """Say how the answer ended. Raises nothing: what is no answer is not complete."""
-        return ending(endpoint, self._answer(endpoint))
+        try:
+            return ending(endpoint, self._answer(endpoint))
+        except ValueError:
+            return Ending()
 
     def body(self, endpoint: Endpoint) -> bytes:
         """Give the answer as a plain body."""

@@ -42,7 +42,8 @@ def route(method: str, path: str) -> tuple[Endpoint, str]:
     """
     below = path.removeprefix(BASE_PATH) if path.startswith(BASE_PATH + "/") or path == BASE_PATH else path
     plain = below.lower().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace("\\", "/")
-    if any(part in ("..", ".") for part in plain.split("/")):
+    # Some servers cut a segment's `;parameters` off before they resolve it.
+    if any(part.partition(";")[0] in ("..", ".") for part in plain.split("/")):
         raise Refusal(400, "invalid_path", "The path must not contain dot segments.")
     return _ROUTES.get((method, below), Endpoint.OTHER), below
 

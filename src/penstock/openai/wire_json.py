@@ -5,6 +5,7 @@ then send a lone surrogate as an escape. Python's and JavaScript's parsers accep
 """
 
 import json
+import math
 from typing import Any, Final
 
 import msgspec
@@ -32,20 +33,34 @@ def encode(value: Any, *, sort: bool = False) -> bytes:  # noqa: ANN401
     try:
         return _encode_sorted(value) if sort else _encode(value)
     except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"), sort_keys=sort).encode()
+        return _patient_encode(value, sort=sort)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def _patient_decode(text: bytes) -> Any:  # noqa: ANN401
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except json.JSONDecodeError as problem:
         raise ValueError(f"{problem.msg} at line {problem.lineno}, column {problem.colno}") from None
     except UnicodeDecodeError:
         raise ValueError("a string is not UTF-8") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _patient_encode(value: Any, *, sort: bool) -> bytes:  # noqa: ANN401
+    try:
+        return json.dumps(value, separators=(",", ":"), sort_keys=sort, allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):  # nothing could write it again
+        raise ValueError("a number is out of range")
+    return number
 
 
 def _no_constant(name: str) -> None:

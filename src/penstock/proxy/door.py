@@ -18,6 +18,7 @@ from penstock.proxy import viewer
 from penstock.proxy.headers import decoded, encoded
 from penstock.proxy.source import Pump, Upload
 from penstock.reply import Reply
+from penstock.upstream import failures
 
 log = logging.getLogger("penstock.proxy")
 _REASONS: Final = {status.value: status.phrase.encode() for status in status_names.HTTPStatus}
@@ -76,6 +77,8 @@ class FlowConversation:
             log.exception("exchange %s: the answer could not be sent", self.exchange.id)
             await pump.crash()
         finally:
+            if self.upload is not None:
+                self.upload.discard()
             if reply is not None:
                 await reply.aclose()
             self._gateway.close_books(self.exchange, reply)
@@ -118,6 +121,12 @@ class FlowDoor:
     def conversation(self, flow: http.HTTPFlow) -> FlowConversation | None:
         """Give the flow's conversation; None for a WebSocket."""
         return self._open.get(flow)
+
+    def unreachable(self) -> http.Response:
+        """Give the answer for a WebSocket whose upstream can't be reached."""
+        refusal = failures.unreachable()
+        headers = {"content-type": "application/json"}
+        return http.Response.make(refusal.status, refusal.body(), headers)
 
     def begin(self, flow: http.HTTPFlow) -> None:
         """Begin a conversation and take the client's secrets off the flow."""

@@ -70,7 +70,9 @@ class House:
     def _order(self) -> tuple[str, ...]:
         if self._whole_chain:
             return ()
-        return (*dict.fromkeys(name for name in self._wanted if name != "upstream"), "upstream")
+        # identify comes along: without it the client's key would neither go upstream nor part the cache.
+        wanted = dict.fromkeys(("identify", *self._wanted, "upstream"))
+        return (*(name for name in wanted if name != "upstream"), "upstream")
 
 
 class Handle:

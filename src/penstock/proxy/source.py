@@ -56,6 +56,9 @@ class Door(Protocol):
     def conversation(self, flow: http.HTTPFlow) -> "Conversation | None":
         """Give the flow's source; None for a flow that goes upstream mitmproxy's own way."""
 
+    def unreachable(self) -> http.Response:
+        """Give the answer for an upstream that mitmproxy's own way could not reach."""
+
 
 @dataclass
 class FromChain(events.Event):
@@ -71,6 +74,7 @@ class Upload:
     def __init__(self) -> None:
         self._pieces: asyncio.Queue[bytes] = asyncio.Queue()
         self._transport: asyncio.Transport | None = None
+        self._wanted = True
 
     def attach(self, handler: ConnectionHandler) -> None:
         """Learn whose reading is to be paused."""
@@ -78,8 +82,17 @@ class Upload:
         if isinstance(writer, asyncio.StreamWriter):
             self._transport = writer.transport  # type: ignore[assignment]
 
+    def discard(self) -> None:
+        """Drop what is there and what still comes: nobody reads it any more, and the client must not hang."""
+        self._wanted = False
+        self._pieces = asyncio.Queue()
+        self._pieces.put_nowait(b"")
+        self._resume()
+
     def put(self, piece: bytes) -> None:
         """Take the next piece; the empty one is the last."""
+        if not self._wanted:
+            return
         self._pieces.put_nowait(piece)
         if self._transport and self._pieces.qsize() >= _UPLOAD_PIECES:
             self._transport.pause_reading()
@@ -90,11 +103,15 @@ class Upload:
     async def __anext__(self) -> bytes:
         """Give the next piece."""
         piece = await self._pieces.get()
-        if self._transport and self._pieces.empty() and not self._transport.is_closing():
-            self._transport.resume_reading()
+        if self._pieces.empty():
+            self._resume()
         if not piece:
             raise StopAsyncIteration
         return piece
+
+    def _resume(self) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._transport.resume_reading()
 
 
 class Pump:
@@ -204,6 +221,8 @@ class SourceStream(HttpStream):
         self, event: RequestProtocolError | ResponseProtocolError
     ) -> layer.CommandGenerator[None]:
         """Cancel the pump when the client is gone. The stock code would tell a server that isn't there."""
+        if self.conversation is None and isinstance(event, ResponseProtocolError):
+            return (yield from self._upstream_failed(event))
         if self.conversation is None or not isinstance(event, RequestProtocolError):
             return (yield from super().handle_protocol_error(event))
         if self.pump is not None:
@@ -215,6 +234,18 @@ class SourceStream(HttpStream):
         self.client_state = self.server_state = self.state_errored
         self.flow.live = False
         yield DropStream(self.stream_id)
+
+    def _upstream_failed(self, event: ResponseProtocolError) -> layer.CommandGenerator[None]:
+        """Answer for an upstream that mitmproxy itself could not reach, in place of its page of HTML."""
+        if self.flow.response is None and self.client_state != self.state_errored:
+            response = self.source_layer.door.unreachable()
+            yield SendHttp(ResponseHeaders(self.stream_id, response), self.context.client)
+            yield SendHttp(ResponseData(self.stream_id, response.content or b""), self.context.client)
+            yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+            self.client_state = self.state_errored  # the stock code tells the client nothing more
+            self.flow.error = flow.Error(event.message)
+            yield HttpErrorHook(self.flow)
+        yield from super().handle_protocol_error(event)
 
 
 class SourceLayer(HttpLayer):

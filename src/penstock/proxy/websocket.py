@@ -31,6 +31,7 @@ def send_upstream(flow: http.HTTPFlow, gateway: Gateway) -> None:
     exchange = Exchange(Request("GET", below, query, headers, Endpoint.OTHER), gateway.policies)
     sent = to_upstream(exchange, upstream.auth, connection.key, connection.headers)
     sent.update({name: headers[name] for name in ("connection", "upgrade") if name in headers})
+    sent["host"] = url.authority  # aiohttp writes it elsewhere; mitmproxy sends the headers as they are
     flow.request.headers = encoded(sent)
     flow.request.scheme, flow.request.host, flow.request.port = url.scheme, url.host or "", url.port or 0
     flow.request.path = url.raw_path_qs

@@ -81,7 +81,7 @@ class Cache(Stage[CachePolicy]):
         self._store = resources.store
         self._keyring = resources.keyring
         self._clock = resources.clock
-        self._flights: dict[tuple[str, str, bool, bool], Flight] = {}
+        self._flights: dict[tuple[CacheKey, bool, bool], Flight] = {}
 
     def plan(self, exchange: Exchange) -> Decision:
         """Say whether the answer may come from the cache. Raises Refusal (400) for an unknown X-DAC-Cache."""
@@ -172,7 +172,7 @@ class Cache(Stage[CachePolicy]):
         request = exchange.request
         options = (request.body or {}).get("stream_options")
         usage = isinstance(options, dict) and options.get("include_usage") is True
-        name = (key.space, key.name, request.stream, usage)
+        name = (key, request.stream, usage)  # the binding too: a crafted collision shares nothing
         flight = self._flights.get(name)
         if flight is not None and flight.open:
             self._told(exchange, "coalesced")
@@ -259,6 +259,8 @@ class _Keeper(Observer):
             await self._cache.store(self._key, kept, ttl_s, self._policy.limit_bytes)
         except StoreUnavailable:  # the answer is the client's all the same
             self._exchange.decide(self._cache.name, "not_kept", "the store is gone")
+        except ValueError:
+            self._exchange.decide(self._cache.name, "not_kept", "no entry can hold it")
 
 
 class _Replayed:

@@ -14,6 +14,7 @@ from penstock.openai import usage, wire_json
 from penstock.openai.request import Endpoint, Request
 from penstock.openai.sse import Event
 from penstock.openai.watch import HideUsage, Watch, choices_asked
+from penstock.policy.base import PolicySet
 from penstock.reply import Observer, Outcome, Reply, Stream
 from penstock.stage import Proceed, Resources, Stage
 from penstock.upstream import failures
@@ -43,6 +44,11 @@ class Upstream(Stage[UpstreamsPolicy]):
         """Open the pool."""
         self._client = Client()
         self._connections: dict[str, Connection] = {}
+
+    def accept(self, policies: PolicySet) -> None:
+        """Read every secret and certificate. Raises StartError."""
+        upstreams = policies[UpstreamsPolicy].upstreams
+        self._connections = {name: Connection(upstream) for name, upstream in upstreams.items()}
 
     async def stop(self) -> None:
         """Close the pool."""
@@ -114,14 +120,14 @@ class Upstream(Stage[UpstreamsPolicy]):
         return _plain(exchange, response.status, headers, body)
 
     def _connection(self, name: str, upstream: UpstreamPolicy) -> Connection:
-        """Give the connection settings of a policy, made at its first use. Raises UpstreamFailed."""
+        """Give an upstream's connection settings; an exchange may still have the set before this one."""
         kept = self._connections.get(name)
-        if kept is None or kept.upstream is not upstream:
-            try:
-                kept = self._connections[name] = Connection(upstream)
-            except StartError:
-                raise failures.misconfigured() from None
-        return kept
+        if kept is not None and kept.upstream is upstream:
+            return kept
+        try:
+            return Connection(upstream)
+        except StartError:
+            raise failures.misconfigured() from None
 
 
 class _Books(Observer):

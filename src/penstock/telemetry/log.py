@@ -121,6 +121,7 @@ def _details(exchange: Exchange, reply: Reply | None) -> dict[str, Any]:
         "stream": exchange.request.stream,
         "decisions": {decision.stage: decision.action for decision in exchange.decisions},
         "stage_ms": {stage: round(s * 1000, 3) for stage, s in exchange.timings.items()},
+        "request_id": exchange.told_id,
         "upstream": exchange.upstream,
         "attempts": exchange.attempts,
     }

@@ -113,6 +113,7 @@ class EventAnswer(_Chunks):
             return await self.read()
         except failures.UpstreamFailed:
             if self._watch.at_end() is Verdict.FINAL:
+                self._parser = Parser()  # half an event may be left in the old one
                 return b""
             raise
 

@@ -56,7 +56,7 @@ class Connection:
 
     def url(self, path: str, query: str, model: str | None) -> URL:
         """Give the URL of a path below the base; nothing the client sent is decoded or normalised."""
-        base = self.upstream.url.replace("{model}", quote(model or "", safe=""))
+        base = self.upstream.url.replace("{model}", quote(model or "", safe="", errors="replace"))
         extra = "&".join(f"{quote(k)}={quote(v)}" for k, v in self.upstream.query.items())
         joined = "&".join(part for part in (query, extra) if part)
         return URL(f"{base}{path}?{joined}" if joined else f"{base}{path}", encoded=True)
@@ -173,4 +173,6 @@ def _proxy(url: URL, upstream: Upstream) -> URL | None:
     if upstream.proxy == "none" or proxy_bypass(f"{url.host}:{url.port}"):
         return None
     proxy = getproxies_environment().get(url.scheme)
-    return URL(proxy) if proxy else None
+    if not proxy:
+        return None
+    return URL(proxy if "://" in proxy else f"http://{proxy}")  # as curl reads it

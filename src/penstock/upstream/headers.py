@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
 from penstock.exchange import Exchange
 from penstock.openai.request import Endpoint
@@ -27,7 +27,7 @@ _ENCODINGS: Final = "gzip, deflate"
 def to_upstream(exchange: Exchange, auth: Auth, key: str | None, extra: dict[str, str]) -> CIMultiDict[str]:
     """Give the headers of the upstream call. `key` is the configured key, None where the client's goes on."""
     request = exchange.request
-    named = {name.strip().lower() for name in request.headers.get("connection", "").split(",")}
+    named = _named(request.headers)
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in request.headers.items():
         low = name.lower()
@@ -37,6 +37,8 @@ def to_upstream(exchange: Exchange, auth: Auth, key: str | None, extra: dict[str
             headers.add(name, value)
     if request.endpoint is not Endpoint.OTHER:
         headers["accept-encoding"] = _ENCODINGS
+    if request.upload is not None and "content-length" in request.headers:
+        headers["content-length"] = request.headers["content-length"]  # not every server takes chunks
     if key is None and request.endpoint is Endpoint.OTHER and auth.style != "none":
         for name in ("authorization", "api-key", "x-api-key"):
             if name in request.headers:
@@ -50,7 +52,7 @@ def to_upstream(exchange: Exchange, auth: Auth, key: str | None, extra: dict[str
 def to_client(headers: CIMultiDictProxy[str], *, decoded: bool) -> CIMultiDict[str]:
     """Give the headers of an upstream's answer that reach the client; `decoded` says it was decompressed."""
     passed: CIMultiDict[str] = CIMultiDict()
-    named = {name.strip().lower() for name in headers.get("connection", "").split(",")}
+    named = _named(headers)
     for name, value in headers.items():
         low = name.lower()
         if low in _HOP or low in _ABOUT_ITS_HOST or low in named or low.startswith("x-dac-"):
@@ -58,3 +60,8 @@ def to_client(headers: CIMultiDictProxy[str], *, decoded: bool) -> CIMultiDict[s
         if not (decoded and low == "content-encoding"):
             passed.add(name, value)
     return passed
+
+
+def _named(headers: MultiMapping[str]) -> set[str]:
+    """Give the headers that Connection, which may come several times, keeps to this hop."""
+    return {name.strip().lower() for value in headers.getall("connection", []) for name in value.split(",")}

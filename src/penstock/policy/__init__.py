@@ -1,0 +1,1 @@
+"""Policies: one YAML file each, read whole, refused whole, swapped whole."""

@@ -1,0 +1,399 @@
+"""SQLite: the store of one machine. Several processes may share the file; no server is needed.
+
+SQLite blocks, so it is called in two threads of ours only, one that reads and one that writes. Each
+takes everything that waits at one wake-up: sixteen reads cost one hop, many writes one commit.
+"""
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import batched
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any, Final, Self, cast
+
+from penstock.clock import SYSTEM, Clock
+from penstock.errors import StartError, StoreUnavailable
+from penstock.stores.protocol import Entry
+
+_SCHEMA_VERSION: Final = 1
+_APPLICATION_ID: Final = 0x50454E53  # "PENS", so that nobody else's database is taken for ours
+_STEP_ENTRIES: Final = 500  # deleted in one transaction, so that no writer of another process waits long
+_MOST_WAITING: Final = 1024  # operations in front of a disk that hangs; what comes after is refused
+_PATIENCE_S: Final = 5.0  # for opening and closing
+
+# Spaces and keys are BLOBs: a Python string may hold what SQLite's TEXT can't. `seq` rises with each put,
+# so it is the order of age. The triggers keep `spaces` exact in the same transaction as the entries.
+_SCHEMA: Final = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS entries (
+    seq INTEGER PRIMARY KEY, space BLOB NOT NULL, key BLOB NOT NULL,
+    size INTEGER NOT NULL, expires_at REAL NOT NULL, value BLOB NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS by_key ON entries (space, key);
+CREATE INDEX IF NOT EXISTS by_age ON entries (space, seq, size);
+CREATE INDEX IF NOT EXISTS by_end ON entries (expires_at, space, size);
+CREATE TABLE IF NOT EXISTS spaces (space BLOB PRIMARY KEY, bytes INTEGER NOT NULL, entries INTEGER NOT NULL);
+CREATE TRIGGER IF NOT EXISTS entry_came AFTER INSERT ON entries BEGIN
+    INSERT INTO spaces VALUES (new.space, new.size, 1)
+        ON CONFLICT (space) DO UPDATE SET bytes = bytes + excluded.bytes, entries = entries + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS entry_went AFTER DELETE ON entries BEGIN
+    UPDATE spaces SET bytes = bytes - old.size, entries = entries - 1 WHERE space = old.space;
+    DELETE FROM spaces WHERE space = old.space AND entries = 0;
+END;
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_SCHEMA_VERSION};
+COMMIT;
+"""  # noqa: S608 - two integers of ours
+_DELETE_KEY: Final = "DELETE FROM entries WHERE space = ? AND key = ?"
+_DELETE_SEQ: Final = "DELETE FROM entries WHERE seq = ?"
+
+
+class SqliteStore:
+    """A `Store` in one file of mode 0600."""
+
+    def __init__(self, path: Path, clock: Clock, read_s: float, write_s: float, sweep_s: float) -> None:
+        self._clock = clock
+        self._read_s = read_s
+        self._write_s = write_s
+        self._writer = _Lane("BEGIN IMMEDIATE", lambda: _connect(path, write_s / 2))
+        self._reader = _Lane("BEGIN", lambda: _connect(path, read_s / 2))
+        self._sweeper = asyncio.create_task(self._sweep(sweep_s))
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        clock: Clock = SYSTEM,
+        timeout_s: float = 0.5,
+        write_s: float = 2.0,
+        sweep_s: float = 1.0,
+    ) -> Self:
+        """Open the file, made with its folder (mode 0700) if it is missing.
+
+        `timeout_s` bounds a read, `write_s` a write. Raises StartError for a file that is
+        not ours, that a newer Penstock made, or that can't be opened.
+        """
+        store = cls(path, clock, timeout_s, write_s, sweep_s)
+        try:
+            # One after the other: the writer makes the schema that the reader looks for.
+            await store._writer.start()
+            await store._reader.start()
+        except StoreUnavailable as problem:
+            await store.close()
+            raise StartError(f"{path}: {problem}") from None
+        return store
+
+    async def get(self, space: str, key: str) -> Entry | None:
+        """Give the live entry, or None. Raises StoreUnavailable."""
+        row = await self._reader.ask(self._read_s, _get, _blob(space), _blob(key), self._clock.now())
+        return None if row is None else Entry(space, key, *row)
+
+    async def put(self, entries: Sequence[Entry], *, limit_bytes: int) -> None:
+        """Keep the entries in one transaction; see `Store`. Raises StoreUnavailable."""
+        now = self._clock.now()
+        crowded = await self._writer.ask(self._write_s, _put, tuple(entries), limit_bytes, now)
+        while crowded:
+            crowded = await self._writer.ask(self._write_s, _evict, crowded, limit_bytes, now)
+
+    async def delete(self, space: str, keys: Sequence[str] | None = None) -> int:
+        """Forget, in bounded steps; give how many live entries went. Raises StoreUnavailable."""
+        now, gone = self._clock.now(), 0
+        if keys is not None:
+            for step in batched(map(_blob, keys), _STEP_ENTRIES):
+                gone += await self._writer.ask(self._write_s, _delete, _blob(space), step, now)
+            return gone
+        up_to: int | None = 2**63 - 1
+        while up_to is not None:
+            went, up_to = await self._writer.ask(self._write_s, _clear, _blob(space), up_to, now)
+            gone += went
+        return gone
+
+    async def size_bytes(self, space: str) -> int:
+        """Give the bytes of a space's live values. Raises StoreUnavailable."""
+        return await self._reader.ask(self._read_s, _size, _blob(space), self._clock.now())
+
+    async def ping(self) -> None:
+        """Return if the file can be read. Raises StoreUnavailable."""
+        await self.size_bytes("")
+
+    async def close(self) -> None:
+        """Write what waits and let go of the file; a disk that hangs is not waited for."""
+        self._sweeper.cancel()
+        await self._reader.stop()
+        await self._writer.stop()  # alone at the end, so that it can fold the log into the file
+
+    async def _sweep(self, every_s: float) -> None:
+        """Delete expired entries now and then, one bounded step at a time."""
+        while True:
+            await asyncio.sleep(every_s)
+            with contextlib.suppress(StoreUnavailable):
+                while await self._writer.ask(self._write_s, _sweep, self._clock.now()):
+                    pass
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """What to do with the connection; `done` rings when `result` or `problem` is there."""
+
+    work: Callable[[Connection], Any]
+    done: asyncio.Future[None]
+    result: Any = None
+    problem: Exception | None = None
+
+
+class _Lane:
+    """A thread with a connection of its own; `begin` opens the transaction that jobs of one wake-up share."""
+
+    def __init__(self, begin: str, connect: Callable[[], Connection]) -> None:
+        self._begin = begin
+        self._connect = connect
+        self._connection: Connection | None = None
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[_Job] = []  # in this turn of the loop; handed over together at its end
+        self._handed: queue.SimpleQueue[Sequence[_Job | None]] = queue.SimpleQueue()
+        self._waiting = 0
+        self._open = False
+        self._ended = self._loop.create_future()
+        self._thread = threading.Thread(target=self._live, name="penstock-sqlite", daemon=True)
+
+    async def start(self) -> None:
+        """Start the thread and open its connection. Raises StoreUnavailable."""
+        self._thread.start()
+        self._open = True
+        await self.ask(_PATIENCE_S, lambda connection: None)
+
+    async def ask[*Given, T](
+        self, timeout_s: float, work: Callable[[Connection, *Given], T], *given: *Given
+    ) -> T:
+        """Give `work(connection, *given)`, done in the thread. Raises StoreUnavailable, also when late."""
+        if not self._open:
+            raise StoreUnavailable("the store is closed")
+        if self._waiting >= _MOST_WAITING:
+            raise StoreUnavailable("too many operations wait for SQLite")
+        job = _Job(lambda connection: work(connection, *given), self._loop.create_future())
+        self._waiting += 1
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(job)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await job.done
+        except TimeoutError:
+            raise StoreUnavailable(f"SQLite did not answer within {timeout_s} s") from None
+        if job.problem is not None:
+            raise StoreUnavailable(_reason(job.problem)) from None
+        return cast(T, job.result)
+
+    async def stop(self) -> None:
+        """Finish what waits, and end the thread."""
+        self._open = False
+        self._hand_over()
+        self._handed.put([None])
+        if self._thread.is_alive():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._ended), _PATIENCE_S)
+
+    def _hand_over(self) -> None:
+        self._handed.put(self._gathered)
+        self._gathered = []
+
+    def _deliver(self, jobs: list[_Job]) -> None:
+        self._waiting -= len(jobs)
+        for job in jobs:
+            if not job.done.done():  # else nobody waits any more
+                job.done.set_result(None)
+
+    # From here on: the thread.
+
+    def _live(self) -> None:
+        """Do all that waits until None comes."""
+        taken: list[_Job | None] = []
+        while None not in taken:
+            taken = list(self._handed.get())
+            while not self._handed.empty():
+                taken += self._handed.get()
+            if jobs := [job for job in taken if job]:
+                self._run(jobs)
+                self._tell(self._deliver, jobs)
+        if self._connection:
+            self._connection.close()
+        self._tell(self._ended.set_result, None)
+
+    def _run(self, jobs: list[_Job]) -> None:
+        """Run the jobs in one transaction: all of it is kept, or every job has the problem."""
+        try:
+            with self._transaction() as connection:
+                for job in jobs:
+                    if not job.done.done():  # else its caller has left
+                        job.result = job.work(connection)
+        except Exception as problem:
+            for job in jobs:
+                job.problem = problem
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Lend the connection; one that failed is closed, which rolls back, and made anew next time."""
+        connection = self._connection or self._connect()
+        self._connection = None
+        try:
+            connection.execute(self._begin)
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _tell(self, function: Callable[..., object], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it all who wait
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+
+def _connect(path: Path, busy_s: float) -> Connection:
+    """Open the file as ours. Raises StartError, OSError, sqlite3.Error."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Never open a file that is there beside SQLite: closing it would drop this process's locks on it.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
+    try:
+        _prepare(connection, busy_s)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: Connection, busy_s: float) -> None:
+    full = _number(connection, "SELECT count(*) FROM sqlite_schema")
+    if full and _number(connection, "PRAGMA application_id") != _APPLICATION_ID:
+        raise StartError("it is a database, but not Penstock's")
+    version = _number(connection, "PRAGMA user_version")
+    if version > _SCHEMA_VERSION:
+        raise StartError(f"a newer Penstock made it (schema {version}; this one knows {_SCHEMA_VERSION})")
+    _share(connection, busy_s)
+    connection.executescript("PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 16777216;")
+    if version < _SCHEMA_VERSION:
+        connection.executescript(_SCHEMA)
+
+
+def _share(connection: Connection, busy_s: float) -> None:
+    """Switch to a write-ahead log. SQLite itself does not wait when two processes do so at once."""
+    for again in reversed(range(20)):
+        try:
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
+                return
+            raise StartError("SQLite can't share files on this file system; use a local disk")
+        except sqlite3.OperationalError:
+            if not again:
+                raise
+            time.sleep(busy_s / 20)
+
+
+def _get(connection: Connection, space: bytes, key: bytes, now: float) -> tuple[bytes, float] | None:
+    sql = "SELECT value, expires_at FROM entries WHERE space = ? AND key = ? AND expires_at > ?"
+    return cast(tuple[bytes, float] | None, connection.execute(sql, (space, key, now)).fetchone())
+
+
+def _put(connection: Connection, entries: Sequence[Entry], limit_bytes: int, now: float) -> list[bytes]:
+    """Keep the entries; give the spaces that are still past their limit."""
+    rows: dict[tuple[bytes, bytes], Entry] = {}
+    for entry in entries:
+        place = _blob(entry.space), _blob(entry.key)
+        rows.pop(place, None)  # the last of two is also the newest
+        rows[place] = entry
+    connection.executemany(_DELETE_KEY, rows)
+    connection.executemany(
+        "INSERT INTO entries (space, key, size, expires_at, value) VALUES (?, ?, ?, ?, ?)",
+        [
+            (*place, len(entry.value), entry.expires_at, entry.value)
+            for place, entry in rows.items()
+            if len(entry.value) <= limit_bytes and entry.expires_at > now
+        ],
+    )
+    return _evict(connection, {space for space, _ in rows}, limit_bytes, now)
+
+
+def _evict(connection: Connection, spaces: Iterable[bytes], limit_bytes: int, now: float) -> list[bytes]:
+    """Delete a bounded step of expired, then oldest entries; give the spaces still past their limit."""
+    # Without INDEXED BY, SQLite may walk a whole space for the few of it that have expired.
+    ended = "SELECT seq, size FROM entries INDEXED BY by_end WHERE space = ? AND expires_at <= ? LIMIT ?"
+    oldest = "SELECT seq, size FROM entries WHERE space = ? AND expires_at > ? ORDER BY seq LIMIT ?"
+    crowded = []
+    for space in spaces:
+        excess = _held(connection, space) - limit_bytes
+        if excess <= 0:
+            continue
+        for sql in ended, oldest:
+            doomed = []
+            for seq, size in connection.execute(sql, (space, now, _STEP_ENTRIES)):
+                if excess <= 0:
+                    break
+                doomed.append((seq,))
+                excess -= size
+            connection.executemany(_DELETE_SEQ, doomed)
+        if excess > 0:
+            crowded.append(space)
+    return crowded
+
+
+def _delete(connection: Connection, space: bytes, keys: Sequence[bytes], now: float) -> int:
+    live = connection.executemany(f"{_DELETE_KEY} AND expires_at > ?", [(space, key, now) for key in keys])
+    connection.executemany(_DELETE_KEY, [(space, key) for key in keys])
+    return live.rowcount
+
+
+def _clear(connection: Connection, space: bytes, up_to: int, now: float) -> tuple[int, int | None]:
+    """Delete a step of a space's entries; give how many were live, and where to go on to, if anywhere.
+
+    `up_to` is the newest entry of when the clearing began, so that it ends though others put more.
+    """
+    newest = "SELECT max(seq) FROM entries WHERE space = ? AND seq <= ?"
+    (up_to,) = connection.execute(newest, (space, up_to)).fetchone()
+    oldest = "SELECT seq, expires_at FROM entries WHERE space = ? AND seq <= ? ORDER BY seq LIMIT ?"
+    rows = connection.execute(oldest, (space, up_to, _STEP_ENTRIES)).fetchall()
+    connection.executemany(_DELETE_SEQ, [(seq,) for seq, _ in rows])
+    live = sum(expires_at > now for _, expires_at in rows)
+    return live, up_to if len(rows) == _STEP_ENTRIES else None
+
+
+def _sweep(connection: Connection, now: float) -> bool:
+    """Delete some expired entries of any space; True if there are more."""
+    ended = "SELECT seq FROM entries INDEXED BY by_end WHERE expires_at <= ? LIMIT ?"
+    rows = connection.execute(ended, (now, _STEP_ENTRIES)).fetchall()
+    connection.executemany(_DELETE_SEQ, rows)
+    return len(rows) == _STEP_ENTRIES
+
+
+def _size(connection: Connection, space: bytes, now: float) -> int:
+    ended = "SELECT ifnull(sum(size), 0) FROM entries INDEXED BY by_end WHERE space = ? AND expires_at <= ?"
+    return _held(connection, space) - _number(connection, ended, space, now)
+
+
+def _held(connection: Connection, space: bytes) -> int:
+    """Give a space's bytes, those of expired entries that are not swept yet among them."""
+    return _number(connection, "SELECT ifnull(sum(bytes), 0) FROM spaces WHERE space = ?", space)
+
+
+def _number(connection: Connection, sql: str, *given: object) -> int:
+    return cast(int, connection.execute(sql, given).fetchone()[0])
+
+
+def _blob(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _reason(problem: Exception) -> str:
+    """Say what went wrong without SQLite's or Python's own words, which may quote a value."""
+    if isinstance(problem, StartError | OSError):
+        return str(getattr(problem, "strerror", problem))
+    name = getattr(problem, "sqlite_errorname", type(problem).__name__)
+    return "it is not a SQLite database" if name == "SQLITE_NOTADB" else f"SQLite failed: {name}"

@@ -1,0 +1,193 @@
+"""The gateway answers whatever happens, and closes the books on it."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock import testing
+from penstock.chain import Chain, ChainPolicy
+from penstock.errors import Refusal, StartError
+from penstock.exchange import Exchange
+from penstock.gateway import Gateway
+from penstock.policy.problems import PolicyProblems
+from penstock.reply import Reply
+from penstock.settings import Settings, shipped_policies
+from penstock.upstream import failures
+from penstock.upstream.policy import UpstreamsPolicy
+
+
+def settings(state: Path, policies: Path | None = None, upstream: str | None = None) -> Settings:
+    return Settings(policies or shipped_policies(), state, f"sqlite:///{state / 'penstock.db'}", upstream)
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    gateway = Gateway(settings(tmp_path))
+    await gateway.start()
+    chain = gateway.chain
+    yield gateway
+    gateway.chain = chain
+    await gateway.close()
+
+
+class _Answering(Chain):
+    """A chain that only has this to say."""
+
+    def __init__(self, answer: Reply | Exception) -> None:
+        super().__init__({})
+        self._answer = answer
+
+    async def answer(self, exchange: Exchange) -> Reply:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+async def answer(gateway: Gateway, says: Reply | Exception, exchange: Exchange) -> Reply:
+    gateway.chain = _Answering(says)
+    return await gateway.answer(exchange)
+
+
+async def test_an_answer_carries_the_request_id_and_what_the_stages_tell_the_client(gateway: Gateway) -> None:
+    exchange = testing.exchange()
+    exchange.answer_headers["x-dac-cache"] = "miss"
+    reply = await answer(gateway, testing.chat("hi")(), exchange)
+    assert reply.headers["x-request-id"] == exchange.id
+    assert reply.headers["x-dac-cache"] == "miss"
+
+
+async def test_the_upstreams_own_request_id_stays(gateway: Gateway) -> None:
+    says = Reply(200)
+    says.headers["X-Request-Id"] = "req_upstream"
+    assert (await answer(gateway, says, testing.exchange())).headers["x-request-id"] == "req_upstream"
+
+
+async def test_a_refusal_is_an_answer_with_what_the_stages_said_until_then(gateway: Gateway) -> None:
+    exchange = testing.exchange()
+    exchange.answer_headers["x-dac-store"] = "none"
+    refusal = Refusal(429, "slow_down", "Later.", headers={"retry-after": "3"})
+    reply = await answer(gateway, refusal, exchange)
+    assert reply.status == 429
+    assert json.loads(reply.body) == refusal.shape()
+    assert reply.headers["retry-after"] == "3"
+    assert reply.headers["x-dac-store"] == "none"
+    assert exchange.error_code == "slow_down"
+
+
+async def test_what_was_wrong_before_the_chain_never_reaches_it(gateway: Gateway) -> None:
+    gateway.chain = _Answering(AssertionError("called"))
+    reply = await gateway.answer(testing.exchange(), Refusal(400, "invalid_json", "No."))
+    assert (reply.status, json.loads(reply.body)["error"]["code"]) == (400, "invalid_json")
+
+
+async def test_a_bug_of_ours_is_a_500_that_tells_nothing(gateway: Gateway) -> None:
+    exchange = testing.exchange()
+    reply = await answer(gateway, ZeroDivisionError("sk-secret"), exchange)
+    assert reply.status == 500
+    assert b"secret" not in reply.body
+    assert exchange.error_code == "internal_error"
+
+
+def _books(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
+    (record,) = [record for record in caplog.records if record.name == "penstock.exchange"]
+    fields: dict[str, Any] = record.fields  # type: ignore[attr-defined]
+    return fields
+
+
+@pytest.mark.parametrize(
+    ("ending", "read", "error"),
+    [
+        (None, True, None),
+        (failures.truncated(), True, "upstream_stream_truncated"),
+        (None, False, "client_left"),
+    ],
+)
+async def test_the_books_say_how_a_stream_ended(
+    gateway: Gateway,
+    caplog: pytest.LogCaptureFixture,
+    ending: Exception | None,
+    read: bool,
+    error: str | None,
+) -> None:
+    caplog.set_level(logging.INFO, "penstock.exchange")
+    exchange = testing.exchange(body={"model": "m", "stream": True})
+    reply = await answer(gateway, testing.chat_stream("a", ending=ending)(), exchange)
+    assert gateway.live == 1
+    if read:
+        await testing.read(reply)
+    await reply.aclose()
+    gateway.close_books(exchange, reply)
+    assert gateway.live == 0
+    assert _books(caplog).get("error") == error
+
+
+async def test_a_client_that_left_before_its_answer_is_in_the_books_too(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "penstock.exchange")
+    gateway.close_books(testing.exchange(), None)
+    assert (_books(caplog)["status"], _books(caplog)["error"]) == (499, "client_left")
+
+
+async def test_the_command_lines_upstream_replaces_the_default_ones_url_only(tmp_path: Path) -> None:
+    files = Gateway(settings(tmp_path)).policies[UpstreamsPolicy]
+    told = Gateway(settings(tmp_path, upstream="http://localhost:11434/v1/")).policies[UpstreamsPolicy]
+    assert told.upstreams[told.default].url == "http://localhost:11434/v1"
+    assert told == files.at("http://localhost:11434/v1")
+
+
+@pytest.mark.parametrize("url", ["localhost:11434", "ftp://host/v1", "http://", "http://u:p@host/v1"])
+async def test_an_upstream_that_is_no_url_stops_the_start(tmp_path: Path, url: str) -> None:
+    with pytest.raises(StartError, match="--upstream"):
+        Gateway(settings(tmp_path, upstream=url))
+
+
+async def test_only_names_the_stages_that_run(tmp_path: Path) -> None:
+    gateway = Gateway(settings(tmp_path), only=("cache", "upstream"))
+    assert gateway.policies[ChainPolicy].order == ("cache", "upstream")
+
+
+async def test_bad_policies_stop_the_start_with_all_that_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "cache.yaml").write_text("ttl_s: yes\nnothing: 1\n")
+    with pytest.raises(PolicyProblems) as problems:
+        Gateway(settings(tmp_path, policies=tmp_path))
+    assert "ttl_s" in str(problems.value)
+    assert "nothing" in str(problems.value)
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - the reloader's own thread decides when
+            await asyncio.sleep(0.01)
+
+
+async def test_a_reload_takes_a_good_set_and_keeps_the_old_one_from_a_bad_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    file = folder / "chain.yaml"
+    file.write_text("order: [identify, upstream]\n")
+    gateway = Gateway(settings(tmp_path, policies=folder, upstream="http://mine.invalid/v1"))
+    kept = gateway.policies
+    await gateway.start()
+
+    file.write_text("order: [upstream]\n")
+    gateway.reload()
+    await _until(lambda: gateway.policies is not kept)
+    assert gateway.policies[ChainPolicy].order == ("upstream",)
+    upstreams = gateway.policies[UpstreamsPolicy]
+    assert upstreams.upstreams[upstreams.default].url == "http://mine.invalid/v1"
+    assert kept[ChainPolicy].order == ("identify", "upstream"), "an exchange keeps the set it started with"
+
+    live = gateway.policies
+    file.write_text("order: [upstream, nothing]\n")
+    gateway.reload()
+    await _until(lambda: "policies refused" in caplog.text)
+    assert gateway.policies is live
+    await gateway.close()
