@@ -8,12 +8,13 @@ import difflib
 import logging
 from asyncio import CancelledError
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import Annotated
 
 from pydantic import Field
 
 from penstock.clock import SYSTEM, Clock
-from penstock.errors import Refusal, StageFailed
+from penstock.errors import Refusal, StageFailed, StartError
 from penstock.exchange import Decision, Exchange
 from penstock.policy.base import Finding, Policy, PolicySet
 from penstock.reply import Reply
@@ -139,6 +140,17 @@ def chain_policy(stages: Mapping[str, type[AnyStage]]) -> type[ChainPolicy]:
             return _check_order(self.order, policies, stages)
 
     return CheckedChainPolicy
+
+
+def in_order(names: Iterable[str], stages: Mapping[str, type[AnyStage]]) -> tuple[str, ...]:
+    """Put stages into an order that makes sense, `upstream` last. Raises StartError for an unknown one."""
+    wanted = dict.fromkeys((*names, "upstream"))
+    for name in wanted:
+        if name not in stages:
+            raise StartError(f"no stage is called {name!r}; there are {', '.join(stages)}")
+    before = {name: [other for other in wanted if other in stages[name].after] for name in wanted}
+    before["upstream"] = [name for name in wanted if name != "upstream"]
+    return tuple(TopologicalSorter(before).static_order())
 
 
 def _check_order(

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from penstock.chain import Chain, ChainPolicy, chain_policy
+from penstock.chain import Chain, ChainPolicy, chain_policy, in_order
 from penstock.clock import SYSTEM
 from penstock.errors import Refusal, StartError
 from penstock.exchange import Exchange
@@ -17,11 +17,12 @@ from penstock.stage import Resources, find_stages
 from penstock.stores.keyring import Keyring
 from penstock.stores.near import NearStore
 from penstock.stores.open import open_store
-from penstock.telemetry import log as exchange_log
 from penstock.telemetry import metrics
+from penstock.telemetry.log import ExchangeLog, LineWriter
 from penstock.upstream.policy import UpstreamsPolicy
 
 log = logging.getLogger("penstock.gateway")
+_NEAR_BYTES: Final = 4 * 1024 * 1024  # enough for what was just put and for what is asked all the time
 CLIENT_LEFT: Final = 499  # nginx's word for a client that did not wait for its answer
 
 
@@ -30,8 +31,8 @@ class Policies:
 
     def __init__(self, settings: Settings, only: Sequence[str] = ()) -> None:
         self._settings = settings
-        self._only = tuple(only)
         self.stages = find_stages(settings.stage_dir)
+        self._only = in_order(only, self.stages) if only else ()
         self.kinds = (
             chain_policy(self.stages),
             *dict.fromkeys(stage.policy for stage in self.stages.values()),
@@ -60,11 +61,15 @@ class Policies:
 class Gateway:
     """Answers exchanges. Built with its policies read; `start` opens the rest.
 
-    `only` names the stages to run in place of the order in chain.yaml. Raises StartError.
+    `only` names the stages to run in place of the order in chain.yaml; `writer` takes a line for
+    each exchange. Raises StartError.
     """
 
-    def __init__(self, settings: Settings, only: Sequence[str] = ()) -> None:
+    def __init__(
+        self, settings: Settings, only: Sequence[str] = (), writer: LineWriter | None = None
+    ) -> None:
         self._settings = settings
+        self._log = ExchangeLog(writer)
         self._source = Policies(settings, only)
         self._reloader = Reloader(
             settings.policies, self._source.kinds, on_set=self._take_set, on_problem=self._keep_set
@@ -83,7 +88,9 @@ class Gateway:
     async def start(self) -> None:
         """Start the stages and watch the policies. Raises StartError."""
         metrics.RELOAD_FAILED.set(0)
-        self._store = NearStore(await open_store(self._settings.store, SYSTEM), SYSTEM)
+        self._store = NearStore(
+            await open_store(self._settings.store, SYSTEM), SYSTEM, limit_bytes=_NEAR_BYTES
+        )
         await self.chain.start(Resources(self._store, self._keyring, self._settings.state))
         self.chain.accept(self.policies)
         self._reloader.start()
@@ -124,11 +131,11 @@ class Gateway:
         if reply is not None and reply.stream is not None:
             if reply.stream.failure is not None:
                 error = reply.stream.failure.code
-            elif reply.stream.outcome is Outcome.ABANDONED:
+            elif reply.stream.started and reply.stream.outcome is Outcome.ABANDONED:
                 error = "client_left"
         self.live -= 1
         self._recorder.record(exchange, status, error, ended)
-        exchange_log.write_exchange(exchange, reply, status, error, ended)
+        self._log.write(exchange, reply, status, error, ended)
 
     def _take_set(self, policies: PolicySet) -> None:
         try:

@@ -79,14 +79,14 @@ class _Hung:
 class Stream:
     """A source of events and the observers around it, innermost first.
 
-    When the source fails half way, the client gets one error event and the stream ends; `failure`
-    then says why. `outcome` is true once the stream has ended.
+    `started` says that somebody began to read. When the source fails half way, the client gets one
+    error event and the stream ends; `failure` then says why. `outcome` is true once the stream has ended.
     """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._hung: list[_Hung] = []
-        self._started = False
+        self.started = False
         self._final = False
         self.outcome = Outcome.ABANDONED
         self.failure: Refusal | None = None
@@ -108,7 +108,7 @@ class Stream:
 
     async def batches(self) -> AsyncGenerator[Sequence[Event]]:
         """Give what reaches the client, in the batches in which it arrived; at most once."""
-        self._started = True
+        self.started = True
         try:
             async with aclosing(self._source) as source:
                 async for batch in source:
@@ -132,8 +132,8 @@ class Stream:
 
     async def aclose(self) -> None:
         """Let go of a stream that nobody began to read."""
-        if not self._started:
-            self._started = True
+        if not self.started:
+            self.started = True
             await self._source.aclose()
             await self._ended()
 

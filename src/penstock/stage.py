@@ -59,7 +59,7 @@ class Stage[P: StagePolicy]:
 
         Raises Refusal where the stage would refuse.
         """
-        raise NotImplementedError
+        return Decision(self.name, "acts")
 
     async def answer(self, exchange: Exchange, proceed: Proceed) -> Reply:
         """Answer the exchange, usually with the help of `proceed`. Raises Refusal."""
@@ -85,6 +85,8 @@ def find_stages(stage_dir: Path | None = None) -> dict[str, type[AnyStage]]:
     if stage_dir is not None and not stage_dir.is_dir():
         raise StartError(f"{stage_dir}: no such folder of stages")
     for path in sorted(stage_dir.glob("*.py")) if stage_dir else ():
+        if path.name.startswith(("_", "test_")):  # a stage's own test may stand beside it
+            continue
         for stage in _stages_in(path):
             _add(found, stage, str(path))
     return found

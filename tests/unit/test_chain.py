@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from penstock import testing
-from penstock.chain import Chain, ChainPolicy, chain_policy
-from penstock.errors import Refusal, StageFailed
+from penstock.chain import Chain, ChainPolicy, chain_policy, in_order
+from penstock.errors import Refusal, StageFailed, StartError
 from penstock.exchange import Decision, Exchange
 from penstock.openai.sse import Event
 from penstock.policy.base import Finding, OnFailure, PolicySet, StagePolicy
@@ -305,8 +305,7 @@ def test_explain_ends_with_the_stage_that_would_refuse() -> None:
 
 
 def findings(*order: str, upstream: OnFailure = "reject") -> list[Finding]:
-    kinds: dict[str, type[AnyStage]] = {kind.name: kind for kind in (Outer, Inner, Upstream)}
-    policy = chain_policy(kinds)(order=order)
+    policy = chain_policy(KINDS)(order=order)
     upstreams = testing.policies()[UpstreamsPolicy].model_copy(update={"on_failure": upstream})
     policies: PolicySet = testing.policies(policy, OuterPolicy(), InnerPolicy(), upstreams)
     assert policies[ChainPolicy] is policy
@@ -343,3 +342,27 @@ def test_a_stage_that_must_not_be_skipped_is_found_with_both_places() -> None:
 
 def test_all_that_is_wrong_is_found_at_once() -> None:
     assert len(findings("inner", "nothing", "outer", "outer", upstream="skip")) == 4
+
+
+KINDS: dict[str, type[AnyStage]] = {kind.name: kind for kind in (Outer, Inner, Upstream)}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "order"),
+    [
+        ((), ("upstream",)),
+        (("inner", "outer"), ROAD),
+        (("upstream", "inner", "outer", "inner"), ROAD),
+        (("inner",), ("inner", "upstream")),
+    ],
+)
+def test_stages_asked_for_by_name_are_put_into_an_order_that_makes_sense(
+    wanted: tuple[str, ...], order: tuple[str, ...]
+) -> None:
+    assert in_order(wanted, KINDS) == order
+    assert findings(*in_order(wanted, KINDS)) == []
+
+
+def test_a_stage_that_nobody_knows_is_no_start() -> None:
+    with pytest.raises(StartError, match="no stage is called 'iner'; there are outer, inner, upstream"):
+        in_order(("iner",), KINDS)

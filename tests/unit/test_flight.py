@@ -104,6 +104,7 @@ def text(word: str) -> list[Event]:
 
 
 DONE = [sse.done()]
+SIZE = len(text("a")[0].raw)
 
 
 def flight_of(
@@ -112,6 +113,15 @@ def flight_of(
     landed: Callable[[], None] = lambda: None,
 ) -> Flight:
     return Flight(call, limit_bytes, landed)
+
+
+def flying(
+    limit_bytes: int = 1_000_000, landed: Callable[[], None] = lambda: None
+) -> tuple[Call, Tap, Flight]:
+    """Give a flight whose call answers at once, with what the test pours."""
+    call = Call(tap := Tap())
+    call.ready.set()
+    return call, tap, flight_of(call, limit_bytes, landed)
 
 
 async def read(flight: Flight) -> bytes:
@@ -135,9 +145,7 @@ async def test_a_plain_answer_is_asked_for_once_and_each_gets_its_own_reply() ->
 
 
 async def test_all_readers_of_a_stream_get_the_same_bytes_of_one_call() -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call)
+    call, tap, flight = flying()
     readers = [asyncio.create_task(read(flight)) for _ in range(16)]
     tap.pour(text("a"), text("b"), DONE, None)
     got = await asyncio.gather(*readers)
@@ -148,9 +156,7 @@ async def test_all_readers_of_a_stream_get_the_same_bytes_of_one_call() -> None:
 
 
 async def test_a_late_reader_gets_the_beginning_and_then_follows_live() -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call)
+    _, tap, flight = flying()
     early = asyncio.create_task(read(flight))
     tap.pour(text("a"), text("b"))
     await settle()
@@ -169,10 +175,8 @@ async def test_a_late_reader_gets_the_beginning_and_then_follows_live() -> None:
 
 
 async def test_the_source_is_not_read_ahead_while_nobody_waits() -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
+    _, tap, flight = flying()
     tap.pour(text("a"), text("b"), text("c"))
-    flight = flight_of(call)
     reply = await flight.join()
     assert reply.stream is not None
     await settle()
@@ -188,9 +192,7 @@ async def test_the_source_is_not_read_ahead_while_nobody_waits() -> None:
 
 
 async def test_the_fastest_reader_sets_the_pace() -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call)
+    _, tap, flight = flying()
     slow = await flight.join()
     fast = asyncio.create_task(read(flight))
     tap.pour(text("a"), text("b"), DONE, None)
@@ -199,9 +201,7 @@ async def test_the_fastest_reader_sets_the_pace() -> None:
 
 
 async def test_the_first_readers_leaving_does_not_fail_the_others() -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call)
+    call, tap, flight = flying()
     leader, follower = asyncio.create_task(read(flight)), asyncio.create_task(read(flight))
     tap.pour(text("a"))
     await settle()
@@ -213,9 +213,7 @@ async def test_the_first_readers_leaving_does_not_fail_the_others() -> None:
 
 
 async def test_the_last_reader_to_leave_cancels_the_call() -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call)
+    call, tap, flight = flying()
     readers = [asyncio.create_task(read(flight)) for _ in range(2)]
     tap.pour(text("a"))
     await settle()
@@ -244,18 +242,16 @@ async def test_leaving_before_there_is_an_answer_cancels_the_call() -> None:
 
 
 async def test_a_reply_that_is_never_read_leaves_when_it_is_closed() -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    reply = await flight_of(call).join()
+    _, tap, flight = flying()
+    reply = await flight.join()
     await reply.aclose()
     await settle()
     assert tap.closed == 1
 
 
 async def test_an_answer_that_is_whole_is_finished_though_everybody_left() -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    reply = await flight_of(call).join()
+    call, tap, flight = flying()
+    reply = await flight.join()
     assert reply.stream is not None
     tap.pour(text("a"), DONE)
     batches = reply.stream.batches()
@@ -291,9 +287,7 @@ async def test_a_call_that_fails_with_nobody_left_complains_to_nobody() -> None:
 
 
 async def test_a_stream_that_fails_fails_for_all_also_for_those_who_come_late() -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call)
+    call, tap, flight = flying()
     first, second = asyncio.create_task(read(flight)), asyncio.create_task(read(flight))
     tap.pour(text("a"), failures.truncated())
     got = await first
@@ -309,18 +303,14 @@ async def test_a_stream_that_fails_fails_for_all_also_for_those_who_come_late() 
 async def test_an_upstreams_own_error_event_reaches_every_reader_as_it_came() -> None:
     raw = b'data: {"error":{"message":"overloaded"},"x":1.0}\r\n\r\n'
     (own,) = sse.Parser().feed(raw)
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call)
+    _, tap, flight = flying()
     readers = [asyncio.create_task(read(flight)) for _ in range(2)]
     tap.pour(text("a"), failures.told(own))
     assert await asyncio.gather(*readers) == [text("a")[0].raw + raw] * 2
 
 
 async def test_a_source_that_breaks_is_never_a_clean_end(caplog: pytest.LogCaptureFixture) -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call)
+    _, tap, flight = flying()
     readers = [asyncio.create_task(read(flight)) for _ in range(2)]
     tap.pour(text("a"), ZeroDivisionError("ours"))
     for got in await asyncio.gather(*readers):
@@ -341,9 +331,7 @@ async def test_an_observer_of_the_ending_that_breaks_costs_no_reader_anything(
 
 
 async def test_a_call_cancelled_from_outside_is_no_clean_end_either() -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call)
+    _, tap, flight = flying()
     reader = asyncio.create_task(read(flight))
     tap.pour(text("a"))
     await settle()
@@ -352,10 +340,7 @@ async def test_a_call_cancelled_from_outside_is_no_clean_end_either() -> None:
 
 
 async def test_past_the_limit_nobody_joins_and_what_all_have_read_is_forgotten() -> None:
-    size = len(text("a")[0].raw)
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call, limit_bytes=3 * size)
+    _, tap, flight = flying(limit_bytes=3 * SIZE)
     reader = asyncio.create_task(read(flight))
     tap.pour(*[text("a")] * 3)
     await settle()
@@ -369,10 +354,7 @@ async def test_past_the_limit_nobody_joins_and_what_all_have_read_is_forgotten()
 
 
 async def test_a_reader_that_falls_behind_the_limit_is_refused_and_the_fast_one_is_not() -> None:
-    size = len(text("a")[0].raw)
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call, limit_bytes=3 * size)
+    _, tap, flight = flying(limit_bytes=3 * SIZE)
     slow = await flight.join()
     fast = asyncio.create_task(read(flight))
     tap.pour(*[text("a")] * 20, DONE, None)
@@ -383,10 +365,7 @@ async def test_a_reader_that_falls_behind_the_limit_is_refused_and_the_fast_one_
 
 
 async def test_a_reader_a_little_behind_loses_nothing_when_others_are_past_the_limit() -> None:
-    size = len(text("a")[0].raw)
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call, limit_bytes=4 * size)
+    _, tap, flight = flying(limit_bytes=4 * SIZE)
     behind = (await flight.join()).stream
     assert behind is not None
     batches = behind.batches()
@@ -405,9 +384,7 @@ async def test_a_reader_a_little_behind_loses_nothing_when_others_are_past_the_l
 
 async def test_one_who_joins_while_the_call_lands_gets_the_whole_answer() -> None:
     landed_at: list[str] = []
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call, landed=lambda: landed_at.append("landed"))
+    _, tap, flight = flying(landed=lambda: landed_at.append("landed"))
     first = asyncio.create_task(read(flight))
     tap.pour(text("a"), DONE, None)
     while not flight._over:  # noqa: ASYNC110 - the very turn in which it lands
@@ -443,9 +420,7 @@ async def test_whenever_the_only_reader_is_cancelled_all_is_let_go(steps: int, s
 
 @pytest.mark.parametrize("steps", range(14))
 async def test_whenever_one_of_two_is_cancelled_the_other_gets_everything(steps: int) -> None:
-    call = Call(tap := Tap())
-    call.ready.set()
-    flight = flight_of(call)
+    call, tap, flight = flying()
     leaver, stayer = asyncio.create_task(read(flight)), asyncio.create_task(read(flight))
     await asyncio.sleep(0)
     tap.pour(text("a"), text("b"), DONE, None)

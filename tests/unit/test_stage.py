@@ -69,14 +69,13 @@ def test_a_folder_that_is_not_there_is_not_an_empty_one(tmp_path: Path) -> None:
         find_stages(tmp_path / "mistyped")
 
 
-async def test_a_stage_that_does_not_say_what_it_does_can_neither_plan_nor_answer() -> None:
+async def test_a_stage_that_says_nothing_of_its_own_is_planned_as_acting_and_can_not_answer() -> None:
     class Mute(Stage[StagePolicy]):
         name = "mute"
         policy = StagePolicy
 
     exchange: Exchange = testing.exchange()
-    with pytest.raises(NotImplementedError):
-        Mute().plan(exchange)
+    assert Mute().plan(exchange).action == "acts"
     with pytest.raises(NotImplementedError):
         await Mute().answer(exchange, testing.FakeUpstream(testing.chat("hi")))
     await Mute().start(testing.resources())

@@ -28,12 +28,15 @@ def run(words: Sequence[str]) -> int:
     live = policies.read()
     cases = read_cases(Path(options.policies))
     chain = policies.chain()
-    problems = [problem for case in cases for problem in judge(case, _decided(case, chain, live))]
-    for problem in problems:
-        print(problem, file=sys.stderr)
+    failing = 0
+    for case in cases:
+        problems = judge(case, _decided(case, chain, live))
+        failing += bool(problems)
+        for problem in problems:
+            print(problem, file=sys.stderr)
     files = len(policies.kinds)
-    print(f"{files} policies are good; {len(cases) - len(problems)} of {len(cases)} cases pass")
-    return 1 if problems else 0
+    print(f"{files} policies are good; {len(cases) - failing} of {len(cases)} cases pass")
+    return 1 if failing else 0
 
 
 def _decided(case: Case, chain: Chain, policies: PolicySet) -> dict[str, tuple[str, str]]:

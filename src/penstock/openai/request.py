@@ -40,6 +40,8 @@ def route(method: str, path: str) -> tuple[Endpoint, str]:
 
     Raises Refusal (400) for a path that would climb out of the upstream's base path.
     """
+    if not path.startswith("/"):
+        raise Refusal(400, "invalid_path", "The path must begin with a slash.")
     below = path.removeprefix(BASE_PATH) if path.startswith(BASE_PATH + "/") or path == BASE_PATH else path
     plain = below.lower().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace("\\", "/")
     # Some servers cut a segment's `;parameters` off before they resolve it.

@@ -6,7 +6,6 @@ sure. It sees what notices miss: a folder that was deleted and made again, a lin
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -86,8 +85,6 @@ class Reloader:
             await asyncio.sleep(_LOOK_MS / 1000)
 
     async def _follow(self) -> None:
-        """Follow the kernel's notices for as long as the path leads to the same folder."""
-        identity = _identity(self._directory)
         notices = watchfiles.awatch(
             self._directory,
             watch_filter=None,
@@ -99,8 +96,6 @@ class Reloader:
         async with aclosing(notices):
             async for _ in notices:
                 await self._notice()
-                if _identity(self._directory) != identity:
-                    return
 
     async def _notice(self) -> None:
         seen = await asyncio.to_thread(_look, self._directory)
@@ -166,9 +161,3 @@ def _look(directory: Path) -> _Seen:
             continue
         seen[path.name] = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     return seen
-
-
-def _identity(directory: Path) -> tuple[int, int]:
-    """Tell a folder from another one under the same path. Raises OSError where there is none."""
-    state = os.stat(directory)
-    return state.st_dev, state.st_ino

@@ -33,10 +33,12 @@ def read_model[M: BaseModel](
     root = _overlaid(document.root, overrides or {})
     try:
         # Of JSON, strict pydantic takes lists for tuples and words for enums, and still coerces nothing else.
-        return kind.model_validate_json(json.dumps(root.plain()), strict=True)
+        model = kind.model_validate_json(json.dumps(root.plain()), strict=True)
     except ValidationError as error:
         _Explainer(kind, document, root).explain(error)
         return None
+    # A refused value is read as its text, and that may happen to fit: nobody should go on with it.
+    return model if document.sound else None
 
 
 def _overlaid(node: Node | None, over: Any) -> Node:  # noqa: ANN401 - an override is any JSON value

@@ -26,9 +26,11 @@ def _guarded(
         try:
             hook(self, flow)
         except Refusal as refusal:
+            viewer.blank(flow)
             flow.response = _answer(refusal.status, refusal.shape())
         except Exception:
             log.exception("a hook broke; the flow is refused")
+            viewer.blank(flow)
             broken = Refusal(500, "internal_error", "The gateway could not handle this request.")
             flow.response = _answer(500, broken.shape())
 
@@ -47,6 +49,7 @@ class Entrance:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Begin the conversation and hide the client's keys, before anyone else sees the flow."""
         if flow.request.path == HEALTH:
+            viewer.blank(flow)
             flow.response = _answer(200, {"status": "ok"})
         elif websocket.is_upgrade(flow):
             websocket.send_upstream(flow, self._door.gateway)
@@ -58,6 +61,8 @@ class Entrance:
         """Take the body off the flow."""
         if (conversation := self._door.conversation(flow)) is not None:
             conversation.take_body(flow)
+        elif flow.response is not None:  # answered at the door: its body has come meanwhile
+            viewer.blank(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Show reviewers what they may see."""
@@ -90,12 +95,13 @@ class Adopter:
 
     name = "penstock.adopter"
 
-    def __init__(self, door: FlowDoor) -> None:
+    def __init__(self, door: FlowDoor, entrance: Entrance) -> None:
         self._door = door
+        self._hooks = entrance if door.quiet else None
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         """Adopt what was chosen."""
-        SourceLayer.adopt(nextlayer.context.layers, self._door)
+        SourceLayer.adopt(nextlayer.context.layers, self._door, self._hooks)
 
 
 def _answer(status: int, body: dict[str, Any]) -> http.Response:

@@ -85,6 +85,10 @@ class FlowConversation:
 
     async def _send(self, pump: Pump, reply: Reply) -> None:
         has_body = self.exchange.request.method != "HEAD" and reply.status not in _BODILESS
+        if has_body and reply.stream is None and reply.body:
+            self.exchange.mark_first_byte()
+            await pump.whole(self._response(reply, has_body=True), reply.body)
+            return
         await pump.head(self._response(reply, has_body=has_body), body=has_body)
         if has_body and reply.stream is not None:
             async with aclosing(reply.stream.batches()) as batches:
@@ -92,9 +96,6 @@ class FlowConversation:
                     self.exchange.mark_first_byte()
                     if data := _joined(batch):
                         await pump.data(data)
-        elif has_body and reply.body:
-            self.exchange.mark_first_byte()
-            await pump.data(reply.body)
         await pump.end()
 
     def _response(self, reply: Reply, *, has_body: bool) -> http.Response:

@@ -16,6 +16,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from penstock.errors import StartError
 from penstock.gateway import Gateway
+from penstock.proxy import viewer
 from penstock.proxy.addon import Adopter, Entrance
 from penstock.proxy.door import FlowDoor
 from penstock.proxy.run import IDLE_S
@@ -50,12 +51,12 @@ class House:
             await self._gateway.start()
         except StartError as problem:
             print(problem, file=sys.stderr)
-            ctx.master.shutdown()
-            return
+            sys.exit(2)  # as mitmproxy's own check of start-up errors does: shutdown() alone would end with 0
         ctx.options.update(connection_strategy="lazy", tcp_timeout=IDLE_S)
         door = FlowDoor(self._gateway, inspected=True)
-        self._adopter = Adopter(door)
-        self._first.addons.append(Entrance(door))
+        entrance = Entrance(door)
+        self._adopter = Adopter(door, entrance)
+        self._first.addons.append(entrance)
 
     async def done(self) -> None:
         """Close the gateway."""
@@ -71,8 +72,7 @@ class House:
         if self._whole_chain:
             return ()
         # identify comes along: without it the client's key would neither go upstream nor part the cache.
-        wanted = dict.fromkeys(("identify", *self._wanted, "upstream"))
-        return (*(name for name in wanted if name != "upstream"), "upstream")
+        return ("identify", *self._wanted)
 
 
 class Handle:
@@ -95,7 +95,13 @@ class Handle:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Let nobody in, nor past us, until the gateway is open."""
         if self._house is not None and not self.addons:
+            viewer.blank(flow)
             flow.response = http.Response.make(503, b"", {"retry-after": "1"})
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Take the body off what was not let in."""
+        if self._house is not None and not self.addons:
+            viewer.blank(flow)
 
 
 def chain() -> Handle:

@@ -11,14 +11,13 @@ import os
 import secrets
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
-from mitmproxy.addons import core, disable_h2c, next_layer, proxyserver, tlsconfig
+from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 from mitmproxy.proxy.server import ConnectionHandler
-from mitmproxy.tools.console.master import ConsoleMaster
-from mitmproxy.tools.web.master import WebMaster
 
 from penstock.errors import StartError
 from penstock.gateway import Gateway
@@ -41,9 +40,9 @@ class SlimMaster(Master):
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
+        self._legacy_log_events.uninstall()  # it would format every line of our log once more
         self.addons.add(
             core.Core(),
-            disable_h2c.DisableH2C(),
             proxyserver.Proxyserver(),
             next_layer.NextLayer(),
             tlsconfig.TlsConfig(),
@@ -121,11 +120,29 @@ def _reason(problem: Exception) -> str:
     return os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else str(problem)
 
 
+def _web(options: Options) -> Master:
+    from mitmproxy.tools.web.master import WebMaster  # 8 MB that a gateway without a viewer need not hold
+
+    return WebMaster(options)
+
+
+def _console(options: Options) -> Master:
+    from mitmproxy.tools.console.master import ConsoleMaster  # as above
+
+    return ConsoleMaster(options)
+
+
+_MASTERS: Final[dict[str, Callable[[Options], Master]]] = {
+    "none": SlimMaster,
+    "web": _web,
+    "console": _console,
+}
+
+
 def make_master(up: UpSettings) -> Master:
     """Make the Master for this --ui; both of mitmproxy's own show what viewer.py lets them see."""
     options = Options(confdir=str(up.settings.state / "mitmproxy"))
-    make = {"none": SlimMaster, "web": WebMaster, "console": ConsoleMaster}[up.ui]
-    master: Master = make(options)
+    master: Master = _MASTERS[up.ui](options)
     told: dict[str, Any] = {
         "mode": [f"reverse:http://upstream.invalid:1@{up.listen}"],
         "connection_strategy": "lazy",
@@ -139,16 +156,16 @@ def make_master(up: UpSettings) -> Master:
     return master
 
 
-async def serve(up: UpSettings) -> None:
+async def serve(up: UpSettings, writer: logs.LineWriter) -> None:
     """Run until told to stop. Raises StartError."""
-    gateway = Gateway(up.settings)
+    gateway = Gateway(up.settings, writer=writer)
     await gateway.start()
     master = make_master(up)
     door = FlowDoor(gateway, inspected=up.ui != "none")
     entrance = Entrance(door)
     master.addons.chain.insert(0, master.addons.register(entrance))
     lifecycle = Lifecycle(master, up, AdminProcess(up))
-    master.addons.add(Adopter(door), lifecycle)
+    master.addons.add(Adopter(door, entrance), lifecycle)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, lifecycle.stop)
@@ -167,7 +184,7 @@ def main() -> int:
     try:
         up = UpSettings.of(parser.parse_args())
         writer = logs.set_up(up.log_level)
-        asyncio.run(serve(up))
+        asyncio.run(serve(up, writer))
     except StartError as problem:
         print(problem, file=sys.stderr)
         return 2

@@ -8,12 +8,12 @@ A flow without a source (a WebSocket) goes upstream mitmproxy's own way.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from mitmproxy import ctx, flow, http
-from mitmproxy.proxy import events, layer
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
@@ -26,7 +26,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHook
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpRequestHook
 from mitmproxy.proxy.server import ConnectionHandler
 
 _PAUSED_S = 0.002  # how often the pump looks whether a hook of this flow has ended
@@ -50,9 +50,6 @@ class Conversation(Protocol):
 class Door(Protocol):
     """Who answers flows."""
 
-    quiet: bool
-    """Whether nobody looks at flows, so that mitmproxy's response hooks may be left out."""
-
     def conversation(self, flow: http.HTTPFlow) -> "Conversation | None":
         """Give the flow's source; None for a flow that goes upstream mitmproxy's own way."""
 
@@ -60,12 +57,22 @@ class Door(Protocol):
         """Give the answer for an upstream that mitmproxy's own way could not reach."""
 
 
+class Hooks(Protocol):
+    """Who takes a flow's request in."""
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Take the head."""
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Take the body."""
+
+
 @dataclass
 class FromChain(events.Event):
-    """A piece of an answer, addressed to the stream it belongs to."""
+    """Pieces of an answer, addressed to the stream they belong to."""
 
     layer: "SourceLayer"
-    piece: HttpEvent
+    pieces: Sequence[HttpEvent]
 
 
 class Upload:
@@ -121,6 +128,17 @@ class Pump:
         self._stream = stream
         self._handler = handler
 
+    async def whole(self, response: http.Response, body: bytes) -> None:
+        """Send an answer in one go; returns once the client has taken enough of it."""
+        response.stream = True
+        stream_id = self._stream.stream_id
+        await self._feed(
+            ResponseHeaders(stream_id, response, end_stream=False),
+            ResponseData(stream_id, body),
+            ResponseEndOfMessage(stream_id),
+        )
+        await self._taken()
+
     async def head(self, response: http.Response, *, body: bool) -> None:
         """Send status and headers."""
         response.stream = True
@@ -129,9 +147,7 @@ class Pump:
     async def data(self, data: bytes) -> None:
         """Send a piece of the body; returns once the client has taken enough of it."""
         await self._feed(ResponseData(self._stream.stream_id, data))
-        while self._stream._paused:  # noqa: ASYNC110 - mitmproxy has no event for it
-            await asyncio.sleep(_PAUSED_S)
-        await self._handler.drain_writers()
+        await self._taken()
 
     async def end(self) -> None:
         """End the body."""
@@ -143,8 +159,13 @@ class Pump:
             ResponseProtocolError(self._stream.stream_id, "internal error", ErrorCode.GENERIC_SERVER_ERROR)
         )
 
-    async def _feed(self, piece: HttpEvent) -> None:
-        await self._handler.server_event(FromChain(self._stream.source_layer, piece))
+    async def _feed(self, *pieces: HttpEvent) -> None:
+        await self._handler.server_event(FromChain(self._stream.source_layer, pieces))
+
+    async def _taken(self) -> None:
+        while self._stream._paused:  # noqa: ASYNC110 - mitmproxy has no event for it
+            await asyncio.sleep(_PAUSED_S)
+        await self._handler.drain_writers()
 
 
 class SourceStream(HttpStream):
@@ -154,12 +175,33 @@ class SourceStream(HttpStream):
     conversation: Conversation | None = None
     pump: asyncio.Task[None] | None = None
 
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Handle an event; where nobody else listens, call our own hooks without mitmproxy's machinery."""
+        steps = super()._handle_event(event)
+        hooks = self.source_layer.hooks
+        if hooks is None:
+            yield from steps
+            return
+        told: Any = None
+        while True:
+            try:
+                command = steps.send(told)
+            except StopIteration:
+                return
+            told = None
+            if isinstance(command, HttpRequestHeadersHook):
+                hooks.requestheaders(self.flow)
+            elif isinstance(command, HttpRequestHook):
+                hooks.request(self.flow)
+            else:
+                told = yield command
+
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         """Start the pump instead of connecting; False tells mitmproxy to send nothing itself."""
         self.conversation = self.source_layer.door.conversation(self.flow)
         if self.conversation is None:
             return (yield from super().make_server_connection())
-        if self.source_layer.door.quiet:
+        if self.source_layer.hooks is not None:
             self.server_state = self._quiet_head
         self._start(self.conversation)
         return False
@@ -252,14 +294,17 @@ class SourceLayer(HttpLayer):
     """mitmproxy's HTTP layer with source streams; an existing layer becomes one by `adopt`."""
 
     door: Door
+    hooks: Hooks | None
+    """Called directly instead of by mitmproxy, whose own response hooks are left out as well: see
+    docs/decisions/0004-quiet-flows.md. None where somebody looks at flows."""
 
     @classmethod
-    def adopt(cls, layers: Iterable[layer.Layer], door: Door) -> None:
+    def adopt(cls, layers: Iterable[layer.Layer], door: Door, hooks: Hooks | None) -> None:
         """Turn the stock HTTP layer among these into a source layer."""
         for candidate in layers:
             if type(candidate) is HttpLayer:
                 candidate.__class__ = cls
-                candidate.door = door  # type: ignore[attr-defined]
+                candidate.door, candidate.hooks = door, hooks  # type: ignore[attr-defined]
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         """Make a source stream where the stock layer makes its own."""
@@ -270,5 +315,25 @@ class SourceLayer(HttpLayer):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if not isinstance(event, FromChain):
             yield from super()._handle_event(event)
-        elif (stream := self.streams.get(event.piece.stream_id)) is not None:
-            yield from self.event_to_child(stream, event.piece)
+        elif (stream := self.streams.get(event.pieces[0].stream_id)) is not None:
+            yield from _joined(
+                command for piece in event.pieces for command in self.event_to_child(stream, piece)
+            )
+
+
+def _joined(steps: Iterable[commands.Command]) -> Iterator[commands.Command]:
+    """Join what goes to one connection in a row: each write costs a system call."""
+    waiting: commands.SendData | None = None
+    for command in steps:
+        if waiting is not None:
+            if isinstance(command, commands.SendData) and command.connection is waiting.connection:
+                waiting.data += command.data
+                continue
+            yield waiting
+            waiting = None
+        if isinstance(command, commands.SendData):
+            waiting = command
+        else:
+            yield command
+    if waiting is not None:
+        yield waiting

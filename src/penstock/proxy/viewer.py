@@ -24,14 +24,23 @@ def hide_secrets(flow: http.HTTPFlow, *, forget: bool) -> None:
         flow.request.path = "/[ephemeral]"
 
 
+def blank(flow: http.HTTPFlow) -> None:
+    """Take keys and body off a flow that is answered at the door, without a conversation."""
+    hide_secrets(flow, forget="x-dac-store" in flow.request.headers)
+    flow.request.data.content = b""
+
+
 def show(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """Put on an ended flow what a reviewer may see: what was sent, what was received, the trace."""
     if exchange.ephemeral:
         hide_secrets(flow, forget=True)
+        if flow.response is not None:  # the client has its headers by now
+            for name in {name for name in flow.response.headers if name.lower() not in _FRAMING}:
+                del flow.response.headers[name]
     elif exchange.sent is not None:
         flow.request.data.content = exchange.sent.body
-        if flow.response is not None:
-            flow.response.data.content = bytes(exchange.received)
+    if flow.response is not None:
+        flow.response.data.content = bytes(exchange.received)
     flow.metadata["penstock"] = {
         "id": exchange.id,
         "tenant": exchange.tenant,

@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 
 import msgspec
 
+from penstock.clock import SYSTEM
 from penstock.errors import Refusal
 from penstock.exchange import Exchange
 from penstock.reply import Reply
@@ -21,12 +22,11 @@ from penstock.reply import Reply
 _FLUSH_S: Final = 0.05
 _WAITING_LINES: Final = 100_000
 
-exchanges = logging.getLogger("penstock.exchange")
 _encode = msgspec.json.Encoder().encode
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one JSON object: time, level, logger, message, and the record's `fields`."""
+    """Formats a record as one JSON object: time, level, logger and message."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line without its line end."""
@@ -35,9 +35,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
         }
-        if fields := getattr(record, "fields", None):
-            line.update(fields)
-        elif record.name.startswith("penstock"):
+        if record.name.startswith("penstock"):
             line["message"] = record.getMessage()
         else:  # a library's text may quote what passed through it
             line["at"] = f"{record.filename}:{record.lineno} {record.funcName}"
@@ -60,9 +58,13 @@ class LineWriter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Queue one line."""
         try:
-            self._lines.append(self.format(record))
+            self.put(self.format(record))
         except Exception:
             self.handleError(record)
+
+    def put(self, line: str) -> None:
+        """Queue one finished line."""
+        self._lines.append(line)
 
     def close(self) -> None:
         """Write what is queued and end the thread."""
@@ -96,24 +98,33 @@ def set_up(level: str, out: IO[str] | None = None) -> LineWriter:
     return writer
 
 
-def write_exchange(exchange: Exchange, reply: Reply | None, status: int, error: str, ended: float) -> None:
-    """Log one ended exchange. Of an ephemeral one, only that it was there."""
-    if not exchanges.isEnabledFor(logging.INFO):
-        return
-    fields: dict[str, Any] = {
-        "id": exchange.id,
-        "tenant": exchange.tenant,
-        "endpoint": exchange.request.endpoint.value,
-        "status": status,
-        "ms": round((ended - exchange.began) * 1000, 3),
-    }
-    if error:
-        fields["error"] = error
-    if exchange.ephemeral:
-        fields["ephemeral"] = True
-    else:
-        fields |= _details(exchange, reply)
-    exchanges.info("", extra={"fields": fields})
+class ExchangeLog:
+    """Writes one line for each ended exchange, past the logging machinery: it is on every request's way.
+
+    Without a writer, as in stock mitmproxy whose views show every flow, it writes nothing.
+    """
+
+    def __init__(self, writer: LineWriter | None = None) -> None:
+        self._writer = writer if logging.getLogger("penstock").isEnabledFor(logging.INFO) else None
+
+    def write(self, exchange: Exchange, reply: Reply | None, status: int, error: str, ended: float) -> None:
+        """Log an exchange. Of an ephemeral one, only that it was there."""
+        if self._writer is None:
+            return
+        line: dict[str, Any] = {
+            "time": _stamp(SYSTEM.now()),
+            "level": "info",
+            "logger": "penstock.exchange",
+            "id": exchange.id,
+            "tenant": exchange.tenant,
+            "endpoint": exchange.request.endpoint.value,
+            "status": status,
+            "ms": round((ended - exchange.began) * 1000, 3),
+        }
+        if error:
+            line["error"] = error
+        line |= {"ephemeral": True} if exchange.ephemeral else _details(exchange, reply)
+        self._writer.put(_encode(line).decode())
 
 
 def _details(exchange: Exchange, reply: Reply | None) -> dict[str, Any]:

@@ -62,6 +62,9 @@ class _Chunks:
         except TimeoutError:
             raise failures.timed_out(which) from None
         except _READ_ERRORS:
+            # aiohttp tells of the break before it gives what had arrived; the next read tells of it again.
+            if arrived := self._response.content._read_nowait(-1):
+                return arrived
             raise failures.truncated() from None
 
 
@@ -103,8 +106,7 @@ class EventAnswer(_Chunks):
                 self._deadlines.event_came()
                 return passed
         if isinstance(self._over, Refusal):
-            failure, self._over = self._over, True
-            raise failure
+            raise self._over
         raise StopAsyncIteration
 
     async def _piece(self) -> bytes:

@@ -13,12 +13,14 @@ _HOP: Final = frozenset(
     "connection keep-alive proxy-connection transfer-encoding te trailer upgrade".split()
     + "host content-length expect".split()
 )
-CREDENTIALS: Final = frozenset("authorization api-key x-api-key proxy-authorization cookie".split())
+CREDENTIALS: Final = frozenset(
+    "authorization api-key x-api-key x-goog-api-key proxy-authorization cookie".split()
+)
 # Who the client is in its own network is none of the provider's business.
 _ABOUT_THE_CLIENT: Final = frozenset("forwarded via x-real-ip".split())
 # What an upstream says about its own host would be wrong about ours.
 _ABOUT_ITS_HOST: Final = frozenset(
-    "set-cookie alt-svc strict-transport-security content-security-policy proxy-authenticate".split()
+    "age set-cookie alt-svc strict-transport-security content-security-policy proxy-authenticate".split()
 )
 _STYLES: Final = {"bearer": "authorization", "api-key": "api-key", "x-api-key": "x-api-key"}
 _ENCODINGS: Final = "gzip, deflate"

@@ -121,12 +121,17 @@ async def test_a_bad_set_changes_nothing_until_it_is_mended(
     await ear.set_with(3)
 
 
-async def test_links_swapped_as_kubernetes_does_are_followed(tmp_path: Path, ear: Ear) -> None:
-    folder = tmp_path / "mounted"
+def mounted(folder: Path) -> Path:
+    """Lay a folder out as Kubernetes mounts a ConfigMap."""
     folder.mkdir()
     write_release(folder, "..one", most=1)
     (folder / "..data").symlink_to("..one")
     (folder / "limits.yaml").symlink_to("..data/limits.yaml")
+    return folder
+
+
+async def test_links_swapped_as_kubernetes_does_are_followed(tmp_path: Path, ear: Ear) -> None:
+    folder = mounted(tmp_path / "mounted")
     reloader = Reloader(folder, KINDS, ear.on_set, ear.on_problem)
     reloader.start()
 
@@ -167,8 +172,7 @@ async def test_a_deleted_folder_is_a_problem_and_not_the_end(
     await ear.problem_with("policies: the policies can't be read: No such file or directory")
     assert ear.sets == []
 
-    folder.mkdir()
-    (folder / "limits.yaml").write_text("most: 4\n")
+    write_release(folder.parent, folder.name, most=4)
     await ear.set_with(4)
     (folder / "limits.yaml").write_text("most: 55\n")
     await ear.set_with(55)

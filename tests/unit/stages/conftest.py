@@ -1,6 +1,7 @@
-"""Makes this folder's shared parts importable; importlib mode puts no folder on the path."""
+"""Makes the shared parts of these tests importable; importlib mode puts no folder on the path."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "upstream")]

@@ -158,6 +158,28 @@ async def test_a_place_where_no_file_can_be(tmp_path, clock):
         await opened(tmp_path, clock)
 
 
+async def test_many_that_open_a_new_file_at_once_all_get_it(tmp_path, clock):
+    for attempt in range(5):
+        path = tmp_path / f"{attempt}.db"
+        stores = await asyncio.gather(*(opened(path, clock) for _ in range(8)))
+        await asyncio.gather(*(s.put([entry(clock, str(at))], limit_bytes=9) for at, s in enumerate(stores)))
+        assert [await s.size_bytes("s") for s in stores] == [8] * 8
+        for store in stores:
+            await store.close()
+
+
+async def test_opening_waits_for_who_looks_at_the_new_file(tmp_path, clock):
+    path = tmp_path / "store.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.executescript("BEGIN; SELECT * FROM sqlite_schema;")
+    opening = asyncio.create_task(opened(path, clock))
+    await asyncio.sleep(0.1)
+    assert not opening.done()
+    other.execute("ROLLBACK")
+    other.close()
+    await (await opening).close()
+
+
 async def test_an_empty_file_becomes_a_store(tmp_path, clock):
     (tmp_path / "store.db").touch()
     store = await opened(tmp_path / "store.db", clock)

@@ -1,0 +1,101 @@
+import io
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture
+def request_file(tmp_path):
+    def write(body):
+        path = tmp_path / "request.json"
+        path.write_bytes(body if isinstance(body, bytes) else json.dumps(body).encode())
+        return str(path)
+
+    return write
+
+
+CHAT = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hello"}]}
+
+
+def explained(told):
+    """Give action and reason by stage."""
+    assert told.code == 0
+    return {row["stage"]: (row["action"], row["reason"]) for row in json.loads(told.out)}
+
+
+def test_a_table_of_what_each_stage_would_do(run, request_file):
+    told = run("explain", request_file(CHAT))
+    assert (told.code, told.err) == (0, "")
+    lines = [line.split(maxsplit=2) for line in told.out.splitlines()]
+    assert lines[0] == ["stage", "action", "why"]
+    assert [line[:2] for line in lines[2:]] == [
+        ["identify", "open"],
+        ["ephemeral", "stored"],
+        ["cache", "lookup"],
+        ["upstream", "call"],
+    ]
+
+
+def test_json_and_headers(run, request_file):
+    told = run("explain", "--json", "--header", "X-DAC-Store: none", request_file(CHAT))
+    assert explained(told) == {
+        "identify": ("open", "tenant default"),
+        "ephemeral": ("ephemeral", "asked for by the client"),
+        "cache": ("bypass", "ephemeral"),
+        "upstream": ("call", "openai, model gpt-5-mini"),
+    }
+
+
+def test_a_refusal_ends_the_road(run, request_file):
+    told = run("explain", "--json", "--header", "X-DAC-Cache: never", request_file(CHAT))
+    rows = explained(told)
+    assert list(rows) == ["identify", "ephemeral", "cache"]
+    assert rows["cache"][0] == "refuse"
+    assert rows["cache"][1].startswith("400 invalid_cache: ")
+
+
+@pytest.mark.parametrize("words", [[], ["-"]])
+def test_the_request_may_come_on_stdin(run, monkeypatch, words):
+    body = io.BytesIO(json.dumps({**CHAT, "temperature": 1.9}).encode())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=body))
+    assert explained(run("explain", "--json", *words))["cache"][0] == "bypass"
+
+
+@pytest.mark.parametrize(
+    ("body", "cached"),
+    [
+        ({"model": "m", "messages": []}, "lookup"),
+        ({"model": "m", "prompt": "x"}, "lookup"),
+        ({"model": "text-embedding-3-small", "input": "x"}, "lookup"),
+        ({"model": "m", "input": "x"}, "lookup"),
+        ({"model": "m", "input": "x", "conversation": "conv_1"}, "bypass"),
+    ],
+)
+def test_the_endpoint_is_guessed(run, request_file, body, cached):
+    assert explained(run("explain", "--json", request_file(body)))["cache"][0] == cached
+
+
+def test_the_endpoint_may_be_said(run, request_file):
+    told = run("explain", "--json", "--path", "/v1/messages", request_file(CHAT))
+    assert explained(told)["cache"] == ("pass", "no endpoint of the cache")
+
+
+@pytest.mark.parametrize("body", [b'{"model": ', b"[]", b"", b"\xff"])
+def test_wrong_json_is_explained_too(run, request_file, body):
+    rows = explained(run("explain", "--json", request_file(body)))
+    assert list(rows) == ["request"]
+    assert rows["request"][0] == "refuse"
+    assert rows["request"][1].startswith("400 invalid_json: ")
+
+
+def test_a_header_without_a_colon(run, request_file):
+    told = run("explain", "--header", "X-DAC-Store none", request_file(CHAT))
+    assert (told.code, told.out) == (2, "")
+    assert told.err == "--header 'X-DAC-Store none': write it as 'NAME: VALUE'\n"
+
+
+def test_a_missing_file(run):
+    told = run("explain", "nowhere.json")
+    assert (told.code, told.out, told.err) == (2, "", "nowhere.json: No such file or directory\n")
