@@ -1,5 +1,6 @@
 """The command line: one file per verb."""
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -25,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     verb = words.pop(0) if words and not words[0].startswith("-") else "up"
     if verb not in VERBS:
-        print(f"penstock: unknown verb {verb!r}\n\n{_usage()}", file=sys.stderr)
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"penstock: unknown verb {verb!r}{meant}\n\n{_usage()}", file=sys.stderr)
         return 2
     # A verb brings its own imports: `check` needs no proxy, and `up` starts in half the time.
     module = importlib.import_module(f"penstock.cli.{verb.replace('-', '_')}")

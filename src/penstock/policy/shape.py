@@ -123,7 +123,8 @@ def _words(schema: Schema, key: str) -> str:
         case "string":
             return _text(schema)
         case "integer" | "number" as kind:
-            unit = next((f" of {name}" for end, name in _UNITS.items() if key.endswith(end)), "")
+            units = {} if "_per_" in key else _UNITS  # a rate has no unit of its own
+            unit = next((f" of {name}" for end, name in units.items() if key.endswith(end)), "")
             return f"{_NUMBERS[kind]}{unit}{_bounds(schema)}"
         case "boolean":
             return "true or false"

@@ -300,12 +300,11 @@ class _Wire:
             for call in batch:
                 try:
                     call.answer = await self._connection.read_response()
-                except NoScriptError:
-                    if call.script and call.command[0] == "EVALSHA":
+                except ResponseError as refusal:
+                    if isinstance(refusal, NoScriptError) and call.script:
                         call.command = ("EVAL", call.script.text, *call.command[2:])
                         unknown = True
                         continue
-                except ResponseError as refusal:
                     call.problem = refusal
                 if not call.done.done():  # else its caller has left
                     call.done.set_result(None)
