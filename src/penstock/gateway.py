@@ -1,6 +1,7 @@
 """Gateway: everything behind a door. It owns the stages, the stores and the live policies."""
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +24,7 @@ from penstock.upstream.policy import UpstreamsPolicy
 
 log = logging.getLogger("penstock.gateway")
 _NEAR_BYTES: Final = 4 * 1024 * 1024  # enough for what was just put and for what is asked all the time
+_PLAIN_ID: Final = re.compile(r"[\w.:-]{1,80}", re.ASCII)  # an upstream may echo what a client sent
 CLIENT_LEFT: Final = 499  # nginx's word for a client that did not wait for its answer
 
 
@@ -119,7 +121,8 @@ class Gateway:
             log.exception("exchange %s broke the chain", exchange.id)
             exchange.error_code = "internal_error"
             reply = refused(Refusal(500, "internal_error", "The gateway could not handle this request."))
-        exchange.told_id = reply.headers.setdefault("x-request-id", exchange.id)
+        told_id = reply.headers.setdefault("x-request-id", exchange.id)
+        exchange.told_id = told_id if _PLAIN_ID.fullmatch(told_id) else ""
         reply.headers.update(exchange.answer_headers)
         return reply
 

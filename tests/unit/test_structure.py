@@ -22,10 +22,9 @@ TESTED_ELSEWHERE = {
     "proxy/loader.py": "in stock mitmproxy, in tests/addons",
     "proxy/run.py": "as a process, in tests/integration/road",
     "sample/*": "over sockets, in tests/integration/sample",
-    "settings.py": "through the command line, in tests/integration/house",
     "stores/protocol.py": "a protocol; its contract is tests/integration/stores",
     "stores/redis.py": "on a real server, in tests/integration/stores",
-    "telemetry/*": "by what comes out, in tests/integration/house",
+    "stores/lane.py": "through tests/unit/stores/test_sqlite.py",
 }
 # A room, or "" for what stands beside the rooms, and the only rooms that may import this package.
 ONLY_IN = {

@@ -72,6 +72,7 @@ async def serve(listen: Address, gateway: Address, store_url: str, stop: asyncio
         await runner.setup()
         try:
             await web.TCPSite(runner, listen.host, listen.port).start()
+            print("listening", flush=True)  # the gateway waits for this line
             await stop.wait()
         finally:
             await runner.cleanup()

@@ -21,7 +21,7 @@ def run(words: Sequence[str]) -> int:
     _check_exposure(up.listen, allowed=options.open)
     for flag, address in (("--listen", up.listen), ("--admin", up.admin)):
         _check_free(flag, address)
-    metrics = _empty_folder(up.settings.state / "metrics")
+    metrics = _empty_folder(up.settings.state / "metrics" / str(up.listen).replace(":", "-"))
     # python -O leaves out mitmproxy's checks of its own types: a quarter of its CPU time.
     command = [sys.executable, "-O", "-m", "penstock.proxy.run", *words]
     os.execve(  # noqa: S606
@@ -57,8 +57,8 @@ def _check_free(flag: str, address: Address) -> None:
 
 
 def _empty_folder(folder: Path) -> Path:
-    """Give the folder of this run's metrics; what an earlier run counted is over."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    """Give the folder of this listener's metrics; what an earlier run counted is over."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in folder.glob("*.db"):
         file.unlink()
     return folder

@@ -60,6 +60,7 @@ def error(refusal: Refusal) -> Event:
 # A block ends at a blank line, and each of the two line ends may be CRLF, LF or CR. The first must be
 # a whole one; a second that is half of a CRLF leaves a stray LF before the next block, which is harmless.
 _BLANK: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+_FIELD: Final = re.compile(rb"[A-Za-z][\w-]*(?::|$)")
 _LINE: Final = re.compile(rb"\r\n|\n|\r")
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -123,6 +124,8 @@ def _block(raw: bytes) -> Event | None:
     for line in _LINE.split(raw):
         if not line or line.startswith(b":"):
             continue
+        if not _FIELD.match(line):
+            return Event(raw, line)  # no event stream at all: data that nobody can read as JSON
         key, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         fields = True

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from mitmproxy import http
 from mitmproxy.proxy import layer
@@ -44,6 +45,7 @@ class Entrance:
 
     def __init__(self, door: FlowDoor) -> None:
         self._door = door
+        self._forgotten: WeakSet[http.HTTPFlow] = WeakSet()  # WebSockets that must leave no trace
 
     @_guarded
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -52,6 +54,8 @@ class Entrance:
             viewer.blank(flow)
             flow.response = _answer(200, {"status": "ok"})
         elif websocket.is_upgrade(flow):
+            if "x-dac-store" in flow.request.headers:
+                self._forgotten.add(flow)
             websocket.send_upstream(flow, self._door.gateway)
         else:
             self._door.begin(flow)
@@ -75,7 +79,7 @@ class Entrance:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Hide the key that a WebSocket's handshake carried upstream."""
         if self._door.conversation(flow) is None:
-            viewer.hide_secrets(flow, forget=False)
+            viewer.hide_secrets(flow, forget=flow in self._forgotten)
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """Forget every message but the one on its way."""

@@ -49,7 +49,11 @@ class Running(Tally):
         """Close the port and every connection, also those in the middle of an answer."""
         if self._listener is not None and self._handlers is not None:
             self._listener.close()
+            transports = [connection.transport for connection in self._handlers.connections]
             await self._handlers.shutdown(_STOP_S)
+            for transport in transports:  # those whose client does not read would stay open for good
+                if transport is not None:
+                    transport.abort()
             await self._listener.wait_closed()
 
 

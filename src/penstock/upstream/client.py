@@ -120,10 +120,12 @@ class Client:
         seen: SimpleNamespace,
     ) -> aiohttp.ClientResponse:
         limits = connection.upstream.timeouts
-        now = asyncio.get_running_loop().time()
-        which = "first_byte" if now + limits.first_byte_s < deadline else "total"
+        loop = asyncio.get_running_loop()
+        first = min(loop.time() + limits.first_byte_s, deadline)
         try:
-            async with asyncio.timeout_at(min(now + limits.first_byte_s, deadline)):
+            async with asyncio.timeout_at(first if isinstance(body, bytes) else deadline) as limit:
+                if not isinstance(body, bytes):
+                    body = _until_sent(body, limit, limits.first_byte_s, deadline)
                 return await self._session.request(
                     method,
                     url,
@@ -139,7 +141,7 @@ class Client:
         except aiohttp.ConnectionTimeoutError:
             raise failures.timed_out("connect") from None
         except TimeoutError:
-            raise failures.timed_out(which) from None
+            raise failures.timed_out("total" if loop.time() >= deadline else "first_byte") from None
         except _LOST:
             raise
         except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError):
@@ -148,6 +150,15 @@ class Client:
             raise failures.garbled() from None
         except (aiohttp.ClientError, OSError, ValueError):
             raise failures.closed() from None
+
+
+async def _until_sent(
+    body: AsyncIterator[bytes], limit: asyncio.Timeout, first_byte_s: float, deadline: float
+) -> AsyncIterator[bytes]:
+    """Send an upload; the wait for the first byte of its answer begins after its last."""
+    async for piece in body:
+        yield piece
+    limit.reschedule(min(asyncio.get_running_loop().time() + first_byte_s, deadline))
 
 
 async def _note_reuse(_session: object, context: SimpleNamespace, _params: object) -> None:

@@ -49,8 +49,8 @@ class Authority:
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
         signs = dict.fromkeys(
-            ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment")
-            + ("key_agreement", "encipher_only", "decipher_only"),
+            "digital_signature content_commitment key_encipherment data_encipherment "
+            "key_agreement encipher_only decipher_only".split(),
             False,
         )
         usage = x509.KeyUsage(key_cert_sign=True, crl_sign=True, **signs)

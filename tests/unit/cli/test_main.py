@@ -16,7 +16,19 @@ def test_help_names_every_verb(run, word):
 def test_an_unknown_verb(run, word):
     told = run(word)
     assert (told.code, told.out) == (2, "")
-    assert told.err.startswith(f"penstock: unknown verb {word!r}\n")
+    assert told.err.startswith(f"penstock: unknown verb {word!r}")
+    assert "\nusage: penstock [VERB] [OPTIONS]\n" in told.err
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("Check", "check"), ("explian", "explain"), ("schemas", "schema")]
+)
+def test_a_mistyped_verb_is_guessed(run, word, meant):
+    assert run(word).err.startswith(f"penstock: unknown verb {word!r}; did you mean {meant!r}?\n")
+
+
+def test_a_word_like_no_verb_is_not(run):
+    assert "did you mean" not in run("zzz").err
 
 
 @pytest.mark.parametrize("verb", VERBS)

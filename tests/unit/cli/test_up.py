@@ -35,7 +35,9 @@ def test_it_becomes_the_gateway_with_the_same_words(run, became, tmp_path):
     assert program == command[0] == sys.executable
     assert command[1:4] == ["-O", "-m", "penstock.proxy.run"]
     assert command[4:] == ["--state", "here", "--listen", "127.0.0.1:1234"]
-    assert Path(environment["PROMETHEUS_MULTIPROC_DIR"]).samefile(tmp_path / "here" / "metrics")
+    assert Path(environment["PROMETHEUS_MULTIPROC_DIR"]).samefile(
+        tmp_path / "here" / "metrics" / "127.0.0.1-1234"
+    )
     assert environment["PATH"] == os.environ["PATH"]
 
 
@@ -43,12 +45,12 @@ def test_the_state_folder_is_private_and_its_metrics_begin_anew(run, became, tmp
     for _ in range(2):
         with pytest.raises(Became):
             run("up", "--state", "here")
-        (tmp_path / "here" / "metrics" / "counter_1.db").touch()
+        (tmp_path / "here" / "metrics" / "127.0.0.1-8080" / "counter_1.db").touch()
         (tmp_path / "here" / "penstock.db").touch()
     with pytest.raises(Became):
         run("up", "--state", "here")
     assert (tmp_path / "here").stat().st_mode & 0o777 == 0o700
-    assert list((tmp_path / "here" / "metrics").iterdir()) == []
+    assert list((tmp_path / "here" / "metrics" / "127.0.0.1-8080").iterdir()) == []
     assert (tmp_path / "here" / "penstock.db").exists()
 
 

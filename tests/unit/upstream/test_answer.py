@@ -108,8 +108,12 @@ async def test_garbage_is_told_after_the_good_events_and_the_connection_closed(j
     assert await read([A + junk + A, STOP, DONE]) == (A, "upstream_stream_garbled", ["closed"])
 
 
-async def test_lines_that_are_no_field_say_nothing() -> None:
-    assert (await read([A + b"<html>\n\n", STOP, DONE]))[:2] == (WHOLE, None)
+async def test_a_field_that_nobody_knows_says_nothing() -> None:
+    assert (await read([A + b"x-trace: 7\n\n", STOP, DONE]))[:2] == (WHOLE, None)
+
+
+async def test_a_line_that_is_no_field_is_no_answer() -> None:
+    assert (await read([A + b"<html>\n\n", STOP, DONE]))[:2] == (A, "upstream_stream_garbled")
 
 
 async def test_an_error_of_the_upstream_goes_on_as_it_came() -> None:
