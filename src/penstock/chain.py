@@ -113,6 +113,11 @@ class Chain:
         log.error("stage %s of %s raised %s", stage.name, exchange.id, what, extra={"problem": problem})
         return None if skip else StageFailed(stage.name)
 
+    def admit(self, exchange: Exchange) -> None:
+        """Ask every stage about a request that will go around the chain. Raises the first one's Refusal."""
+        for name in exchange.policies[ChainPolicy].order:
+            self._stages[name].plan(exchange)
+
     def explain(self, exchange: Exchange) -> Iterable[Decision]:
         """Say what each stage would do with this request, without calling anyone."""
         for name in exchange.policies[ChainPolicy].order:

@@ -1,6 +1,7 @@
 """Exchange: one request, its reply and every decision about it. It dies with the flow."""
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field
 
 from penstock.clock import SYSTEM
@@ -33,8 +34,9 @@ class Exchange:
 
     `client_key` is what the client authenticated with; it is never shown. `ephemeral` means that
     nothing of this exchange persists. `answer_headers` reach the client on whatever answer it gets.
-    `told_id` is the request id that the client was told: the upstream's where it gave one.
-    `inspected` says that somebody looks at the traffic; `sent` and `received` are filled only then.
+    `redactions` counts findings by type and action. `told_id` is the request id that the client was
+    told: the upstream's where it gave one. `inspected` says that somebody looks at the traffic;
+    `sent` and `received` are filled only then.
     """
 
     request: Request
@@ -52,6 +54,7 @@ class Exchange:
     model: str | None = None
     attempts: int = 0
     usage: Usage | None = None
+    redactions: Counter[tuple[str, str]] = field(default_factory=Counter)
     inspected: bool = False
     sent: Sent | None = field(default=None, repr=False)
     received: bytearray = field(default_factory=bytearray, repr=False)

@@ -21,6 +21,8 @@ TESTED_ELSEWHERE = {
     "proxy/beside.py": "as a process, in tests/integration/house",
     "proxy/loader.py": "in stock mitmproxy, in tests/addons",
     "proxy/run.py": "as a process, in tests/integration/road",
+    "detect/*": "by families of values, in tests/unit/detect",
+    "redaction/*": "by what its parts do together, in tests/unit/redaction",
     "sample/*": "over sockets, in tests/integration/sample",
     "stores/protocol.py": "a protocol; its contract is tests/integration/stores",
     "stores/redis.py": "on a real server, in tests/integration/stores",

@@ -52,13 +52,15 @@ class Tally:
     """Counts what is seen of an answer, whole or piece by piece.
 
     `reasons` holds the finish reason of every choice that has one (of a response: its status, as
-    choice 0); `open` the choices that were seen and have none yet.
+    choice 0); `open` the choices that were seen and have none yet. `knows_reasons` says that the server
+    writes the field at all, if only as null.
     """
 
     reasons: dict[int, str] = field(default_factory=dict)
     open: set[int] = field(default_factory=set)
     tool_calls: bool = False
     refused: bool = False
+    knows_reasons: bool = False
     _spoke: set[int] = field(default_factory=set)
 
     def choices(self, choices: Any, part: str) -> None:  # noqa: ANN401
@@ -109,6 +111,7 @@ class Tally:
 
     def _choice(self, choice: Json, index: int, part: str) -> None:
         reason = choice.get("finish_reason")
+        self.knows_reasons = self.knows_reasons or "finish_reason" in choice
         if isinstance(reason, str) and reason:  # some providers send "" until the end
             self.reasons[index] = reason
             self.open.discard(index)

@@ -55,7 +55,8 @@ class Request:
     """One request, as it came or as a stage changed it.
 
     `path` is the part below the base path; `query` has no question mark; `body` is the JSON object of
-    an understood endpoint (None for MODELS and OTHER); `upload` streams the body of an OTHER.
+    an understood endpoint (None for MODELS and OTHER); `upload` streams the body of an OTHER;
+    `size_bytes` is how much came.
     """
 
     method: str
@@ -65,6 +66,7 @@ class Request:
     endpoint: Endpoint
     body: Json | None = None
     upload: AsyncIterator[bytes] | None = None
+    size_bytes: int = 0
     _raw: bytes | None = field(default=None, repr=False)
 
     @property
@@ -96,12 +98,17 @@ class Request:
 
     def take(self, raw: bytes) -> None:
         """Take the body's bytes. Raises Refusal (400, 415) where the chain can't read them."""
+        self.size_bytes = len(raw)
         if self.endpoint in _WITH_BODY:
             if self.headers.get("content-encoding", "identity") != "identity":
                 raise Refusal(415, "unsupported_encoding", "The request's body must not be compressed.")
             self.body = parse_body(raw)
         else:
             self._raw = raw
+
+    def with_body(self, body: Json) -> "Request":
+        """Give a copy with this body; this request stays as it is."""
+        return replace(self, body=body, _raw=None)
 
     def with_fields(self, **fields: Any) -> "Request":  # noqa: ANN401
         """Give a copy whose body has these fields; this request stays as it is."""

@@ -82,8 +82,10 @@ class Watch:
         return Verdict.FINAL if whole else Verdict.TRUNCATED
 
     def _at_mark(self) -> Verdict:
-        """Judge the end mark. A server that says it is done may have ignored `n`."""
-        whole = self._over if self._responses else self._tally.whole(1)
+        """Judge the end mark. A server that says so may have ignored `n`, or know no finish reasons."""
+        told = self._tally
+        silent = bool(told.open) and not told.knows_reasons
+        whole = self._over if self._responses else told.whole(1) or silent
         return Verdict.FINAL if whole else Verdict.TRUNCATED
 
     def ending(self) -> Ending:

@@ -29,6 +29,7 @@ def send_upstream(flow: http.HTTPFlow, gateway: Gateway) -> None:
     url = connection.url(below, query, model)
     headers = decoded(flow.request)
     exchange = Exchange(Request("GET", below, query, headers, Endpoint.OTHER), gateway.policies)
+    gateway.chain.admit(exchange)
     sent = to_upstream(exchange, upstream.auth, connection.key, connection.headers)
     sent.update({name: headers[name] for name in ("connection", "upgrade") if name in headers})
     sent["host"] = url.authority  # aiohttp writes it elsewhere; mitmproxy sends the headers as they are

@@ -63,6 +63,9 @@ TOKEN_USAGE: Final = Histogram(
 REQUESTS: Final = Counter("penstock_requests_total", "Requests answered.", ("endpoint", "status"))
 WEBSOCKETS: Final = Counter("penstock_websockets_total", "WebSockets passed through.")
 DECISIONS: Final = Counter("penstock_stage_decisions_total", "What stages decided.", ("stage", "action"))
+REDACTIONS: Final = Counter(
+    "penstock_redactions_total", "Values found by redaction, by what was done with them.", ("type", "action")
+)
 STAGE_DURATION: Final = Histogram(
     "penstock_stage_duration_seconds",
     "Time inside a stage until it had its reply, without the stages behind it.",
@@ -89,6 +92,8 @@ class Recorder:
         REQUESTS.labels(request.endpoint.value, str(status)).inc()
         for decision in exchange.decisions:
             DECISIONS.labels(decision.stage, decision.action).inc()
+        for (kind, action), number in exchange.redactions.items():
+            REDACTIONS.labels(kind, action).inc(number)
         for stage, seconds in exchange.timings.items():
             STAGE_DURATION.labels(stage).observe(seconds)
         if (operation := _OPERATIONS.get(request.endpoint)) is None:

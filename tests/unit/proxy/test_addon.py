@@ -8,6 +8,7 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from penstock import testing
+from penstock.chain import Chain
 from penstock.exchange import Sent
 from penstock.proxy.addon import Entrance
 from penstock.proxy.door import FlowDoor
@@ -20,6 +21,7 @@ class _House:
 
     def __init__(self) -> None:
         self.policies = testing.policies()
+        self.chain = Chain({})
 
 
 def entrance(*, inspected: bool = False, house: Any = None) -> tuple[Entrance, FlowDoor]:

@@ -7,6 +7,7 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from penstock import testing
+from penstock.chain import Chain
 from penstock.errors import Refusal
 from penstock.gateway import Gateway
 from penstock.proxy import websocket
@@ -21,6 +22,7 @@ class _House:
         fast = Upstream(url="http://fast.invalid/v1", models={"fast": "fast-1"})
         policy = UpstreamsPolicy(default="main", upstreams={"main": main, "fast": fast})
         self.policies = testing.policies(policy)
+        self.chain = Chain({})
 
 
 def handshake(path: str = "/v1/realtime?model=m&x=%41", *more: tuple[bytes, bytes]) -> http.HTTPFlow:

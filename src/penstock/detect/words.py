@@ -1,0 +1,107 @@
+"""Whole words near a value and what they say about it; the nearest one wins."""
+
+import re
+from typing import NamedTuple
+
+from penstock.detect.lexicon import LAST_WORDS, LEXICON, WORDS_BEFORE
+
+BEFORE_CHARS = 72
+AFTER_CHARS = 28
+_PHRASE_CHARS = 30
+"""Room for the words that a phrase may have before its nearest one."""
+_WORD = re.compile(r"\w+|#")
+_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+_ODD = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}\w*?[a-z]")
+"""Words may have to be cut only where a capital stands inside one that has small letters too."""
+_BREAK = re.compile(r"[.!?;](?=\s+[A-Z])|\n\s*\n")
+
+
+class Context(NamedTuple):
+    """What the words near a value say it is: the nearest tag before it, else the nearest after."""
+
+    nearest: str
+    gap: int
+    """Words between the tag and the value."""
+    ahead: bool
+    """Whether the tag stands before the value, where labels stand."""
+
+    def says(self, *tags: str) -> bool:
+        """Say whether one of these tags wins."""
+        return self.nearest in tags
+
+
+NOTHING = Context("", 0, False)
+
+
+def last_tag(words: list[str]) -> tuple[str, int] | None:
+    """Give the tag of the last phrase that has one, and how many words follow it. The longest phrase wins."""
+    for gap, word in enumerate(reversed(words)):
+        if word in LAST_WORDS:
+            tag = _tag_at(words, len(words) - gap)
+            if tag is not None:
+                return tag, gap
+    return None
+
+
+def first_tag(words: list[str]) -> str | None:
+    """Give the tag of the first phrase that has one."""
+    for end, word in enumerate(words, 1):
+        if word in LAST_WORDS:
+            tag = _tag_at(words, end)
+            if tag is not None:
+                return tag
+    return None
+
+
+def _tag_at(words: list[str], end: int) -> str | None:
+    """Give the tag of the longest phrase that ends before `end`; the word there ends one or more."""
+    last = words[end - 1]
+    if end > 1 and words[end - 2] in WORDS_BEFORE[last]:
+        for size in range(min(LAST_WORDS[last], end), 1, -1):
+            tag = LEXICON.get(" ".join(words[end - size : end]))
+            if tag is not None:
+                return tag
+    return LEXICON.get(last)
+
+
+def split_words(text: str) -> list[str]:
+    """Cut a text into lower-case words; passportNumber is two, DrIvEr is one that somebody typed oddly."""
+    text = text.replace("_", " ")
+    if text.isascii() and (text.islower() or _ODD.search(text) is None):
+        return _WORD.findall(text.lower())
+    words: list[str] = []
+    for word in _WORD.findall(text):
+        lower = word.lower()
+        if lower == word or word[1:].islower() or word.isupper() or lower in LAST_WORDS or not word.isascii():
+            words.append(lower)
+            continue
+        parts = _CAMEL.findall(word)
+        words.extend([part.lower() for part in parts] if len(parts) * 3 <= len(word) else [lower])
+    return words
+
+
+def _last_of(before: str, label: str, near: int) -> tuple[str, int] | None:
+    """Give the last tag and how many words follow it; the words around the nearest place mostly settle it."""
+    if len(before) > near + _PHRASE_CHARS:
+        words = split_words(before[-near - _PHRASE_CHARS :].partition(" ")[2])
+        found = last_tag(words)
+        if found is not None:
+            end = len(words) - found[1]
+            if end >= LAST_WORDS[words[end - 1]]:  # no longer phrase can begin further left
+                return found
+    if len(before) == BEFORE_CHARS and before[0].isalnum():
+        before = before.partition(" ")[2] or before  # its first word is cut
+    return last_tag(split_words(f"{label} {before}" if label else before))
+
+
+def read_context(before: str, after: str, label: str = "", near: int | None = BEFORE_CHARS) -> Context:
+    """Read what stands before and after a value; `label`, the field's name, counts as standing before.
+
+    `near` says how many characters before the value the nearest word of the lexicon can end; None: nowhere.
+    """
+    found = None if near is None else _last_of(before, label, near)
+    if found is not None:
+        return Context(found[0], found[1], True)
+    stop = _BREAK.search(after)
+    tag = first_tag(split_words(after[: stop.start()] if stop else after))
+    return Context(tag, 0, False) if tag is not None else NOTHING
