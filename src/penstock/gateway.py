@@ -80,7 +80,6 @@ class Gateway:
         self._keyring = Keyring.in_folder(settings.state)
         self.chain = self._source.chain()
         self._recorder = metrics.Recorder()
-        self.live = 0
 
     @property
     def max_request_bytes(self) -> int:
@@ -109,7 +108,6 @@ class Gateway:
 
     async def answer(self, exchange: Exchange, refusal: Refusal | None = None) -> Reply:
         """Answer one exchange, or refuse it for what was wrong before the chain. Never raises an error."""
-        self.live += 1
         try:
             if refusal is not None:
                 raise refusal
@@ -136,7 +134,6 @@ class Gateway:
                 error = reply.stream.failure.code
             elif reply.stream.started and reply.stream.outcome is Outcome.ABANDONED:
                 error = "client_left"
-        self.live -= 1
         self._recorder.record(exchange, status, error, ended)
         self._log.write(exchange, reply, status, error, ended)
 
