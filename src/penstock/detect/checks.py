@@ -5,7 +5,9 @@ Each rule is written from its public description; the tests compare them with py
 
 from collections.abc import Sequence
 
-_LUHN_TWICE = str.maketrans("0123456789", "0246813579")
+_ONCE = bytes.maketrans(b"0123456789", bytes(range(10)))
+_BASE36 = {char: str(int(char, 36)) for char in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+_TWICE = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 
 
 def digits_of(text: str) -> list[int]:
@@ -20,13 +22,13 @@ def weighted(text: str, weights: Sequence[int]) -> int:
 
 def luhn(text: str) -> bool:
     """Mod 10 with every second digit doubled (ISO/IEC 7812-1)."""
-    return sum(map(int, text[-1::-2] + text[-2::-2].translate(_LUHN_TWICE))) % 10 == 0
+    digits = text.encode("ascii")
+    return (sum(digits[-1::-2].translate(_ONCE)) + sum(digits[-2::-2].translate(_TWICE))) % 10 == 0
 
 
 def mod97(text: str) -> bool:
     """ISO 7064 mod 97-10 over letters and digits, the first four characters moved to the end (IBAN)."""
-    turned = text[4:] + text[:4]
-    return int("".join([str(int(char, 36)) for char in turned])) % 97 == 1
+    return int("".join([_BASE36[char] for char in text[4:] + text[:4]])) % 97 == 1
 
 
 def mod11_10(text: str) -> bool:

@@ -7,6 +7,7 @@ from penstock.detect.config import DetectConfig
 from penstock.detect.finding import Detector, Finding
 from penstock.detect.keywords import keyword_places
 from penstock.detect.prefilter import Prefilter
+from penstock.detect.probe import LEAST_SCORE
 from penstock.detect.resolve import resolve
 from penstock.detect.rules import shipped_probes
 from penstock.detect.source import Source
@@ -38,6 +39,7 @@ class Engine:
             for gate in probe.gates:
                 gates.setdefault(gate, []).append(index)
         self._least: dict[str, float] = {}
+        self._choosy = self._refuses_any()
         self._opens = [tuple(indexes) for indexes in gates.values()]
         self._prefilter = Prefilter(tuple(gates)) if gates else None
         self._warm()
@@ -61,9 +63,10 @@ class Engine:
         source = Source(text, label)
         found: list[Finding] = []
         for index in self._run(source):
-            for finding in self._probes[index].search(source):
-                if self._counts(source.plain, finding):
-                    found.append(finding)
+            hits = self._probes[index].search(source)
+            if self._choosy:
+                hits = [hit for hit in hits if self._counts(source.plain, hit)]
+            found.extend(hits)
             if len(found) > self.config.max_findings:
                 raise TooManyFindings(f"more than {self.config.max_findings} values in one text")
         found = self._as_given(source, found)
@@ -76,6 +79,12 @@ class Engine:
             return ()
         opens = self._opens
         return sorted({index for gate in self._prefilter.scan(source.data) for index in opens[gate]})
+
+    def _refuses_any(self) -> bool:
+        """Say whether this configuration can refuse a finding of the shipped rules; the default one can't."""
+        config = self.config
+        strict = max([config.default_threshold, *config.thresholds.values()]) > LEAST_SCORE
+        return strict or config.types is not None or bool(config.allow)
 
     def _counts(self, text: str, finding: Finding) -> bool:
         least = self._least.get(finding.type)
@@ -90,8 +99,4 @@ class Engine:
     def _as_given(source: Source, found: list[Finding]) -> list[Finding]:
         if source.plain is source.text or len(source.plain) == len(source.text):
             return found
-        moved = []
-        for finding in found:
-            start, end = source.original(finding.start, finding.end)
-            moved.append(finding._replace(start=start, end=end))
-        return moved
+        return [Finding._make((*source.original(hit.start, hit.end), *hit[2:])) for hit in found]

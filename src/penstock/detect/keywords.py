@@ -11,29 +11,36 @@ from penstock.detect.prefilter import Automaton
 
 _OTHER_SCRIPTS = "[\xaa\xb5\xba\xc0-\xff]"
 """Any letter above ASCII may belong to a word of another script."""
-_GAP = "[^A-Za-z0-9]{1,3}"
+_GAP = "[^A-Za-z0-9]*"
+"""What stands between the words of a phrase: anything, and nothing in driverLicense."""
+_ENDS = r"(?:[^a-z]|\z)"
 
 
 def _expressions() -> tuple[str, ...]:
-    """Choose words so that every ASCII phrase holds one: its longest, which is the rarest."""
-    chosen: set[str] = set()
-    spelled: list[str] = []
-    for phrase in sorted(LEXICON, key=lambda phrase: phrase.count(" ")):
+    """Write one expression for each ASCII phrase, unless a word in it is marked by itself."""
+    words: set[str] = set()
+    longer: list[str] = []
+    for phrase in sorted(filter(str.isascii, LEXICON), key=lambda phrase: phrase.count(" ")):
         parts = phrase.split()
-        if not phrase.isascii() or not chosen.isdisjoint(parts):
-            continue
-        longest = max(parts, key=len)
-        if len(parts) > 1 and len(longest) == 1:  # d.o.b: one letter alone stands everywhere
-            spelled.append(rf"(?:^|[^A-Za-z0-9])(?i:{_GAP.join(parts)})(?:[^a-z]|\z)")
-        else:
-            chosen.add(longest)
-    return (*map(_word, sorted(chosen)), *spelled, _OTHER_SCRIPTS)
+        if len(parts) == 1:
+            words.add(phrase)
+        elif words.isdisjoint(parts):
+            longer.append(_phrase(parts))
+    return (*map(_word, sorted(words)), *longer, _OTHER_SCRIPTS)
+
+
+def _phrase(parts: list[str]) -> str:
+    """Match several words in a row."""
+    return _begins(parts[0]) + rf"{_GAP}(?i:{_GAP.join(parts[1:])}){_ENDS}"
 
 
 def _word(word: str) -> str:
     """Match a word that stands by itself or begins with a capital inside another, as in passportNumber."""
-    whole, tail = re.escape(word), re.escape(word[1:])
-    return rf"(?:(?:^|[^A-Za-z])(?i:{whole})|{word[0].upper()}(?i:{tail}))(?:[^a-z]|\z)"
+    return _begins(word) + _ENDS
+
+
+def _begins(word: str) -> str:
+    return rf"(?:(?:^|[^A-Za-z])(?i:{re.escape(word)})|{word[0].upper()}(?i:{re.escape(word[1:])}))"
 
 
 @cache

@@ -79,7 +79,16 @@ LAST_WORDS: dict[str, int] = {}
 """Every phrase's last word, with the number of words of the longest phrase that ends in it."""
 WORDS_BEFORE: dict[str, set[str]] = {}
 """What stands before that last word in those phrases."""
+LONGER: dict[str, set[str]] = {}
+"""What may stand before the end of a phrase so that it is still the end of one."""
 for _phrase in LEXICON:
     _parts = _phrase.split()
     LAST_WORDS[_parts[-1]] = max(len(_parts), LAST_WORDS.get(_parts[-1], 1))
     WORDS_BEFORE.setdefault(_parts[-1], set()).update(_parts[-2:-1])
+    for _at in range(1, len(_parts)):
+        LONGER.setdefault(" ".join(_parts[_at:]), set()).add(_parts[_at - 1])
+
+EARLIER_WORDS = frozenset(word for phrase in LEXICON for word in phrase.split()[:-1])
+"""Words that a phrase can go on from."""
+LATER_WORDS = frozenset(word for phrase in LEXICON for word in phrase.split()[1:])
+"""Words that go on with a phrase."""

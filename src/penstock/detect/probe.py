@@ -15,7 +15,7 @@ VERSION = "1"
 CHECKED = 0.95
 CONTEXT = 0.85
 SHAPE = 0.75
-ALONE = 0.6
+ALONE = LEAST_SCORE = 0.6
 
 Search = Callable[[Source], Iterable[Finding]]
 Check = Callable[[str], bool]
@@ -34,8 +34,8 @@ class BytesMatch(Protocol):
 class BytesPattern(Protocol):
     """A shipped pattern compiled for RE2."""
 
-    def finditer(self, data: bytes) -> Iterator[BytesMatch]:
-        """Find every match."""
+    def finditer(self, data: bytes, pos: int = 0) -> Iterator[BytesMatch]:
+        """Find every match from `pos` on; what stands before it still counts as a neighbour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,13 @@ class Shape:
     group: int = 0
     score: float = SHAPE
     caseless: bool = False
+    open_ended: bool = False
+    """Whether a match may begin or end with something that is neither a letter nor a digit."""
 
     def probe(self) -> Probe:
         """Make the rule that finds this shape."""
-        regex = compiled(self.pattern, caseless=self.caseless)
+        pattern = self.pattern if self.open_ended else rf"\b(?:{self.pattern})\b"
+        regex = compiled(pattern, caseless=self.caseless)
 
         def search(source: Source) -> Iterator[Finding]:
             for match in regex.finditer(source.data):

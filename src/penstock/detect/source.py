@@ -2,11 +2,10 @@
 
 import re
 import unicodedata
-from bisect import bisect_right
 from itertools import compress
 
-from penstock.detect.keywords import keyword_places
-from penstock.detect.words import AFTER_CHARS, BEFORE_CHARS, NOTHING, Context, read_context
+from penstock.detect.surroundings import Surroundings
+from penstock.detect.words import Context
 
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufe00-\ufe0f]"
@@ -20,6 +19,8 @@ _DENSE = 8
 _OTHERS = re.compile("[^\x00-\x7f]+")
 _LETTER = "\xff"
 """Stands for any letter that Latin-1 lacks, so that word boundaries stay where they are."""
+_SOLID = bytes(chr(code).isalnum() or code == ord("_") for code in range(256))
+"""1 for each byte that a word or a number is made of."""
 
 # Letters of other scripts that look like ASCII ones: Cyrillic first, then Greek.
 _LOOK_ALIKES = dict(
@@ -107,11 +108,10 @@ class Source:
     """
 
     __slots__ = (
-        "_contexts",
         "_folded",
-        "_keywords",
-        "_labelled",
         "_places",
+        "_solid",
+        "_surroundings",
         "alone",
         "data",
         "label",
@@ -137,9 +137,8 @@ class Source:
             len(self.plain) - len(self.plain.lstrip()),
             len(self.plain.rstrip()),
         )
-        self._contexts: dict[tuple[str, str], Context] = {}
-        self._keywords: list[int] | None = None
-        self._labelled = False
+        self._solid = b""
+        self._surroundings: Surroundings | None = None
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Map a span to the text as given; invisible characters inside the span belong to it."""
@@ -155,39 +154,23 @@ class Source:
 
     def context(self, start: int, end: int) -> Context:
         """Read the words around a span: what they say it is, nearest first."""
-        before, after = self._near(start, end)
-        if before is None and not after:
-            return NOTHING
-        around = (self.raw[max(0, start - BEFORE_CHARS) : start], self.raw[end : end + AFTER_CHARS])
-        known = self._contexts.get(around)
-        if known is None:  # the same words around a value say the same: rows of a table, floods
-            known = self._contexts[around] = read_context(*around, self.label, before)
-        return known
+        return (self._surroundings or self._read_words()).context(start, end)
 
     def words_near(self, start: int, end: int) -> bool:
         """Say whether a word of the lexicon can be near a span."""
-        before, after = self._near(start, end)
-        return after or before is not None
+        return (self._surroundings or self._read_words()).near(start, end)
 
-    def _near(self, start: int, end: int) -> tuple[int | None, bool]:
-        """Say how far before a span the nearest word of the lexicon can end, and whether one can follow."""
-        places = self._keywords
-        if places is None:
-            places = self._keywords = keyword_places(self.data)
-            if self.label:  # the label stands before every value of the text
-                self._labelled = bool(keyword_places(fold(self.label).encode("latin-1", "replace")))
-        at = bisect_right(places, start + 1)  # a place may lie one behind the word's end
-        before = None
-        if at and places[at - 1] > start - BEFORE_CHARS:
-            before = start - places[at - 1]
-        elif self._labelled:
-            before = BEFORE_CHARS
-        at = bisect_right(places, end, at)
-        return before, at < len(places) and places[at] <= end + AFTER_CHARS + 1
+    def _read_words(self) -> Surroundings:
+        """Look for words at the first question: most texts hold nothing that asks for them."""
+        label = fold(self.label).encode("latin-1", "replace") if self.label else b""
+        self._surroundings = Surroundings(self.raw, self.data, self.label, label)
+        return self._surroundings
 
     def bounded(self, start: int, end: int) -> bool:
         """Say whether neither neighbour is a letter, a digit or an underscore."""
-        plain = self.plain
-        left = plain[start - 1] if start else " "
-        right = plain[end] if end < len(plain) else " "
-        return not (left.isalnum() or left == "_" or right.isalnum() or right == "_")
+        solid = self._solid or self._read_solid()
+        return not (solid[start] or solid[end + 1])
+
+    def _read_solid(self) -> bytes:
+        self._solid = self.data.translate(_SOLID).join((b"\0", b"\0"))
+        return self._solid

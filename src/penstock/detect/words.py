@@ -7,8 +7,6 @@ from penstock.detect.lexicon import LAST_WORDS, LEXICON, WORDS_BEFORE
 
 BEFORE_CHARS = 72
 AFTER_CHARS = 28
-_PHRASE_CHARS = 30
-"""Room for the words that a phrase may have before its nearest one."""
 _WORD = re.compile(r"\w+|#")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 _ODD = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}\w*?[a-z]")
@@ -80,26 +78,11 @@ def split_words(text: str) -> list[str]:
     return words
 
 
-def _last_of(before: str, label: str, near: int) -> tuple[str, int] | None:
-    """Give the last tag and how many words follow it; the words around the nearest place mostly settle it."""
-    if len(before) > near + _PHRASE_CHARS:
-        words = split_words(before[-near - _PHRASE_CHARS :].partition(" ")[2])
-        found = last_tag(words)
-        if found is not None:
-            end = len(words) - found[1]
-            if end >= LAST_WORDS[words[end - 1]]:  # no longer phrase can begin further left
-                return found
+def read_context(before: str, after: str, label: str = "") -> Context:
+    """Read what stands before and after a value; `label`, the field's name, counts as standing before."""
     if len(before) == BEFORE_CHARS and before[0].isalnum():
         before = before.partition(" ")[2] or before  # its first word is cut
-    return last_tag(split_words(f"{label} {before}" if label else before))
-
-
-def read_context(before: str, after: str, label: str = "", near: int | None = BEFORE_CHARS) -> Context:
-    """Read what stands before and after a value; `label`, the field's name, counts as standing before.
-
-    `near` says how many characters before the value the nearest word of the lexicon can end; None: nowhere.
-    """
-    found = None if near is None else _last_of(before, label, near)
+    found = last_tag(split_words(f"{label} {before}" if label else before))
     if found is not None:
         return Context(found[0], found[1], True)
     stop = _BREAK.search(after)

@@ -2,6 +2,8 @@
 
 # ruff: noqa: E501 (a pattern or a list of words reads best in one line)
 
+from dataclasses import replace
+
 from penstock.detect.probe import Shape
 
 _WORD = r"[0-9A-Z\xc0-\xde\xff][\w'.\-\xc0-\xff]*"
@@ -35,4 +37,5 @@ _SHAPES = (
           caseless=True),
 )  # fmt: skip
 
-PROBES = [shape.probe() for shape in _SHAPES]
+# A street may end with a dot.
+PROBES = [replace(shape, open_ended=True).probe() for shape in _SHAPES]

@@ -27,7 +27,7 @@ def is_date(text: str) -> bool:
     match = _NUMERIC.fullmatch(text)
     if match is None:
         return True
-    first, second, third = (int(part) for part in match.groups())
+    first, second, third = map(int, match.groups())
     if first > 31:
         return 1 <= second <= 12 and 1 <= third <= 31
     return 1 <= first <= 31 and 1 <= second <= 31 and min(first, second) <= 12 and min(first, second) > 0
@@ -36,10 +36,10 @@ def is_date(text: str) -> bool:
 def _births(source: Source) -> Iterator[Finding]:
     for match in _DATE.finditer(source.data):
         start, end = match.span()
-        if not source.bounded(start, end) or not is_date(source.plain[start:end]):
-            continue
         context = source.context(start, end)
-        if context.says("birth") and context.gap <= _MAX_GAP:
+        if context.nearest != "birth" or context.gap > _MAX_GAP:
+            continue
+        if source.bounded(start, end) and is_date(source.plain[start:end]):
             yield Finding(start, end, "DATE", "birth.date", VERSION, False, CONTEXT, True)
 
 

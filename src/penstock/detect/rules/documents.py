@@ -102,7 +102,7 @@ _SHAPES = (
     Shape("documents.kr_licence", "DRIVER_LICENSE", r"(?:1[1-9]|2[0-8])-[0-9]{2}-[0-9]{6}-[0-9]{2}", tags=("licence",)),
     Shape("documents.es_licence", "DRIVER_LICENSE", r"[0-9]{8}[A-Z]", check=es_dni, tags=("licence",), needs_words=True,
           vetoes=("natid", "someid", "order", "version", "account", ""), gates=("licencia", "permiso", "carnet", "licen[cs]e")),
-    Shape("documents.aamva", "DRIVER_LICENSE", r"\bDAQ([A-Z0-9]{5,20})", gates=("ANSI 6",), group=1, score=CHECKED),
+    Shape("documents.aamva", "DRIVER_LICENSE", r"\bDAQ([A-Z0-9]{5,20})", gates=("ANSI 6",), group=1, score=CHECKED, open_ended=True),
     Shape("documents.de_passport", "PASSPORT", r"[CFGHJKL][CFGHJKLMNPRTVWXYZ0-9]{7}[0-9]", check=de_passport, tags=("passport",),
           needs_words=True, caseless=True, gates=("pass", r"^\s*[a-z0-9]{9}\s*$")),
 )  # fmt: skip

@@ -5,6 +5,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from penstock.detect.checks import luhn, mod97
 from penstock.detect.finding import Finding
@@ -36,8 +37,13 @@ _LONGEST = 40
 
 def is_card(digits: str) -> bool:
     """Say whether an issuer gives out such numbers and the Luhn digit holds."""
-    known = any(len(digits) in lengths and prefix.match(digits) for prefix, lengths in _ISSUERS)
-    return known and luhn(digits) and len(set(digits)) > 1
+    return len(digits) in _lengths(digits[:4]) and luhn(digits) and len(set(digits)) > 1
+
+
+@cache
+def _lengths(head: str) -> frozenset[int]:
+    """Give how long a number with these four first digits can be."""
+    return frozenset(length for prefix, lengths in _ISSUERS if prefix.match(head) for length in lengths)
 
 
 def _cards(source: Source) -> Iterator[Finding]:
@@ -48,24 +54,21 @@ def _cards(source: Source) -> Iterator[Finding]:
             continue
         digits = bare(plain[start:end])
         if not is_card(digits):
-            if len(digits) <= 16 or not is_card(digits[:16]) or not _is_gap(plain[end - 4]):
+            if len(digits) <= 16 or not is_card(digits[:16]) or plain[end - 4] not in _GAPS:
                 continue
             end, digits = end - 4, digits[:16]
         if not source.bounded(start, end) or _decimal(plain, start, end):
             continue
         context = source.context(start, end)
-        grouped = any(
-            char in " .-" for char in plain[start:end]
-        )  # as on a card: no order number is written so
-        if (context.says("order", "version") and not grouped) or (
-            len(digits) < 14 and not context.says("card") and not source.is_alone(start, end)
-        ):
+        named = context.says("card")
+        if context.says("order", "version") and _GAPS.isdisjoint(plain[start:end]):
+            continue  # grouped as on a card it is none: no order number is written so
+        if len(digits) < 14 and not named and not source.is_alone(start, end):
             continue
-        yield Finding(start, end, "CREDIT_CARD", "money.card", VERSION, True, CHECKED, context.says("card"))
+        yield Finding(start, end, "CREDIT_CARD", "money.card", VERSION, True, CHECKED, named)
 
 
-def _is_gap(char: str) -> bool:
-    return char in " .-"
+_GAPS = frozenset(" .-")
 
 
 def _decimal(plain: str, start: int, end: int) -> bool:

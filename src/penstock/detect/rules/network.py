@@ -16,23 +16,33 @@ _V6 = compiled(r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,}(?:(?:\.[0-9]{1,3}){3}
 _V4_PARTS = 4
 _BYTES = frozenset(map(str, range(256)))
 _SHORTEST_V4 = 7
+_CLEAR = frozenset(("", " ", "\n", ",", ";", '"', "'", "(", ")"))
+"""Neighbours that an address surely ends at."""
 _V6_LONGEST = 45
+_MAC_LONGEST = 17
 
 
 def _v4(source: Source) -> Iterator[Finding]:
     plain = source.plain
     for match in _V4.finditer(source.data):
         start, end = match.span()
-        if not source.bounded(start, end) or _dotted(plain, start, end):
+        clear = plain[end : end + 1] in _CLEAR and plain[start - 1 : start] in _CLEAR
+        if not clear and not _is_whole(source, start, end):
             continue
         parts = plain[start:end].split(".", 4)
         if len(parts) != _V4_PARTS or not _BYTES.issuperset(parts):
             continue
         if end - start == _SHORTEST_V4 and source.context(start, end).says("order", "version"):
             continue
-        if start > 1 and plain[start - 1] == "-" and plain[start - 2].isalnum():
-            continue
         yield Finding(start, end, "IP", "network.ipv4", VERSION, False, CHECKED)
+
+
+def _is_whole(source: Source, start: int, end: int) -> bool:
+    """Say whether no word or number goes on beyond an address."""
+    plain = source.plain
+    if not source.bounded(start, end) or _dotted(plain, start, end):
+        return False
+    return not (start > 1 and plain[start - 1] == "-" and plain[start - 2].isalnum())
 
 
 def _dotted(plain: str, start: int, end: int) -> bool:
@@ -77,7 +87,7 @@ def _could_be_v6(plain: str, start: int, end: int) -> bool:
 _MAC = Shape(
     "network.mac",
     "MAC",
-    r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}",
+    r"(?:[0-9A-Fa-f]{2}:){5,}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{2}-){5,}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}",
     vetoes=(),
 )
 
@@ -89,7 +99,7 @@ def _macs(source: Source) -> Iterator[Finding]:
             source.plain[max(0, finding.start - 1) : finding.start],
             source.plain[finding.end : finding.end + 1],
         )
-        if left not in (":", "-") and right not in (":", "-"):
+        if finding.end - finding.start <= _MAC_LONGEST and left not in (":", "-") and right not in (":", "-"):
             yield finding
 
 

@@ -57,7 +57,7 @@ BY_LENGTH: dict[int, list[Kind]] = {
 }  # fmt: skip
 
 # Written like this, the check digit alone is enough.
-_FORMS: dict[str, Kind] = {
+FORMS: dict[str, Kind] = {
     r"\d{3}\.\d{3}\.\d{3}-\d{2}": Kind("numbers.br_cpf", _N, world.br_cpf),
     r"\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}": Kind("numbers.br_cnpj", _T, world.br_cnpj),
     r"756\.\d{4}\.\d{4}\.\d{2}": Kind("numbers.ch_ahv", _N, eu.ch_ahv),
@@ -81,4 +81,4 @@ def _by_length(forms: Iterable[tuple[str, Kind]]) -> dict[int, list[tuple[re.Pat
     return table
 
 
-WRITTEN = _by_length(_FORMS.items())
+WRITTEN = _by_length(FORMS.items())

@@ -3,6 +3,7 @@
 from penstock.detect.rules.secrets.token import Named, Token
 
 RULES = (
+    Token("penstock_client_key", "penstock_", r"[A-Za-z0-9]{61}"),
     Token("openai_project", "sk-proj-", r"[A-Za-z0-9_\-]{20,}"),
     Token("openai_service", "sk-svcacct-", r"[A-Za-z0-9_\-]{20,}"),
     Token("openai_admin", "sk-admin-", r"[A-Za-z0-9_\-]{20,}"),

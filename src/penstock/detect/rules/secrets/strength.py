@@ -21,11 +21,16 @@ _IDENTIFIER = re.compile(
     r"[A-Za-z_$][\w$]*(?:(?:\.|->|::)[A-Za-z_$][\w$]*)+(?:\(.*)?|[a-z]+(?:[A-Z][a-z]+)+|[A-Z]+(?:_[A-Z]+)+|[a-z]+(?:[_\-][a-z]+)+"
 )
 # The one-byte form knows no other letters and digits.
-_LOWER = re.compile("[a-z\xaa\xb5\xba\xdf-\xf6\xf8-\xff]")
-_UPPER = re.compile("[A-Z\xc0-\xd6\xd8-\xde]")
+_KIND_OF = [
+    re.compile("[a-z\xaa\xb5\xba\xdf-\xf6\xf8-\xff]"),
+    re.compile("[A-Z\xc0-\xd6\xd8-\xde]"),
+    re.compile("[0-9\xb2\xb3\xb9]"),
+    re.compile(r"[!@#$%^&*+=?~]"),
+]
+_KINDS = bytes(sum(i for i, kind in enumerate(_KIND_OF) if kind.match(chr(code))) for code in range(256))
+_NO_KIND = bytes(code for code in range(256) if not any(kind.match(chr(code)) for kind in _KIND_OF))
 _LETTER = re.compile("[A-Za-z\xaa\xb5\xba\xc0-\xd6\xd8-\xf6\xf8-\xff]")
 _DIGIT = re.compile("[0-9\xb2\xb3\xb9]")
-_SYMBOL = re.compile(r"[!@#$%^&*+=?~]")
 _DIGIT_OR_SYMBOL = re.compile(r"[0-9\xb2\xb3\xb9!@#$%^&*+=?~]")
 
 
@@ -65,7 +70,7 @@ def is_name(text: str) -> bool:
 
 def kinds(text: str) -> int:
     """Count character classes: lower, upper, digit, symbol."""
-    return sum([kind.search(text) is not None for kind in (_LOWER, _UPPER, _DIGIT, _SYMBOL)])
+    return len(set(text.encode("latin-1", "replace").translate(_KINDS, _NO_KIND)))
 
 
 def varied(text: str) -> bool:
@@ -82,19 +87,15 @@ def random_looking(text: str) -> bool:
 
 def password_like(text: str, quoted: bool) -> bool:
     """Say whether a field called password may hold this; unquoted ones must not read like code."""
-    if (
-        len(text) < 4
-        or is_filler(text)
-        or is_name(text)
-        or text.lower() in _PLAIN
-        or _ADDRESS.fullmatch(text)
-    ):
+    if len(text) < 4 or (not quoted and (len(text) < 5 or _DIGIT_OR_SYMBOL.search(text) is None)):
+        return False
+    if is_filler(text) or is_name(text) or text.lower() in _PLAIN or _ADDRESS.fullmatch(text):
         return False
     if quoted:
         return (kinds(text) >= 2 and (not text.isalpha() or len(text) >= 8)) or (
             len(text) >= 8 and text.isdigit()
         )
-    return len(text) >= 5 and _DIGIT_OR_SYMBOL.search(text) is not None and kinds(text) >= 2
+    return kinds(text) >= 2
 
 
 _PLAIN = frozenset(
