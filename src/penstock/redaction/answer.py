@@ -16,6 +16,14 @@ LIVE: Final = re.compile(r"[0-9]")
 LIVE_NAMES: Final = re.compile(r"[0-9A-Z\u00c0-\u00de]")
 """The same where names are looked for as well; it delays every sentence by `span_chars`."""
 
+# A private key: from its first dashes on, until it has ended or it is seen to be something else.
+_BLOCK: Final = re.compile(
+    r"-----BEGIN\b(?:[A-Z0-9 -]{0,64}\Z"
+    r"|[A-Z0-9 -]{0,40}PRIVATE KEY(?: BLOCK)?-----(?!.*?-----END [A-Z0-9 ]{0,40}-----))",
+    re.DOTALL,
+)
+_BLOCK_CHARS: Final = 32_768  # the longest that the detector takes for one
+
 # A word goes on through these; other scripts' letters, which need no spaces, end it.
 _WORD: Final = re.compile("[!-~\u00a1-\u024f]*")
 
@@ -26,7 +34,8 @@ class AnswerRules:
     value found so far.
 
     The bounds, for streams. A value of one word is found however it is split, up to `word_chars`. A
-    value of several words is found if its first word matches `live` and it has at most `span_chars`.
+    value of several words is found if its first word matches `live` and it has at most `span_chars`, or
+    if it is a private key between its BEGIN and its END.
     What the detector needs to see before a value must stand in the `CONTEXT` characters before it.
     Arguments of calls are read whole, up to `call_chars`; a longer call is refused.
     """
@@ -43,6 +52,9 @@ class AnswerRules:
     def cut(self, text: str, start: int) -> int:
         """Give up to where no value can go on beyond the text's end; none has begun before `start`."""
         end = len(text)
+        block = _BLOCK.search(text, start)
+        if block is not None and end - block.start() <= _BLOCK_CHARS:
+            end = block.start()
         word = _word_start(text, start, end)
         if end - word > self.word_chars:
             return end

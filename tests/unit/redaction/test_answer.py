@@ -20,6 +20,7 @@ from redaction_house import (
     whole,
 )
 
+from penstock.detect import DetectConfig, Engine
 from penstock.openai import sse
 from penstock.openai.gather import gather
 from penstock.openai.request import Endpoint
@@ -28,6 +29,7 @@ from penstock.redaction import Action, AnswerRules, Blocked, StreamRestorer, Vau
 from penstock.redaction.answer import LIVE_NAMES
 from penstock.redaction.lane import READ_CONTEXT, ReadingLane, read_and_restored
 
+ENGINE = Engine(DetectConfig())
 FOREIGN = ["bob@other.net", "123-45-6789", "5500 0000 0000 0004", "+1 404 555 9999"]
 prose = st.lists(
     st.sampled_from(
@@ -82,6 +84,31 @@ def test_a_value_is_found_at_every_single_split(value):
         assert out == read(text)
     lane = ReadingLane(vault_of_all(), rules(), "", escaped=False)
     assert "".join([*map(lane.feed, text), lane.flush()]) == read(text)
+
+
+def secrets_found(text: str, label: str = ""):
+    return [found for found in ENGINE.find(text) if found.type == "SECRET"]
+
+
+def test_a_private_key_is_one_value_however_its_lines_come():
+    lines = "\n".join("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7" + "abc/+" * 2 for _ in range(25))
+    text = (
+        f"here it is:\n-----BEGIN RSA PRIVATE KEY-----\n{lines}\n-----END RSA PRIVATE KEY-----\nkeep it safe"
+    )
+    for size in (1, 7, 64, 500):
+        lane = ReadingLane(
+            vault_of_all(), AnswerRules(secrets_found, {"*": Action.PLACEHOLDER}), "", escaped=False
+        )
+        out = "".join([*map(lane.feed, pieces(text, range(0, len(text), size))), lane.flush()])
+        assert out == "here it is:\n[SECRET]\nkeep it safe"
+
+
+def test_what_only_begins_like_a_private_key_goes_on():
+    lane = ReadingLane(
+        vault_of_all(), AnswerRules(secrets_found, {"*": Action.PLACEHOLDER}), "", escaped=False
+    )
+    assert lane.feed("-----BEGIN ") == ""
+    assert lane.feed("CERTIFICATE-----\nMIIB a ") == "-----BEGIN CERTIFICATE-----\nMIIB a "
 
 
 def test_plain_words_wait_only_for_their_end():
