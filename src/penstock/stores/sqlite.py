@@ -6,9 +6,6 @@ takes everything that waits at one wake-up: sixteen reads cost one hop, many wri
 
 import asyncio
 import contextlib
-import os
-import sqlite3
-import time
 from collections.abc import Iterable, Sequence
 from itertools import batched
 from pathlib import Path
@@ -19,15 +16,16 @@ from penstock.clock import SYSTEM, Clock
 from penstock.errors import StartError, StoreUnavailable
 from penstock.stores.lane import Lane
 from penstock.stores.protocol import Entry
+from penstock.stores.sqlite_file import Layout, blob, number
 
-_SCHEMA_VERSION: Final = 1
-_APPLICATION_ID: Final = 0x50454E53  # "PENS", so that nobody else's database is taken for ours
 _STEP_ENTRIES: Final = 500  # deleted in one transaction, so that no writer of another process waits long
 
 # Spaces and keys are BLOBs: a Python string may hold what SQLite's TEXT can't. `seq` rises with each put,
 # so it is the order of age. The triggers keep `spaces` exact in the same transaction as the entries.
-_SCHEMA: Final = f"""
-BEGIN IMMEDIATE;
+_LAYOUT: Final = Layout(
+    application_id=0x50454E53,  # "PENS", so that nobody else's database is taken for ours
+    version=1,
+    schema="""
 CREATE TABLE IF NOT EXISTS entries (
     seq INTEGER PRIMARY KEY, space BLOB NOT NULL, key BLOB NOT NULL,
     size INTEGER NOT NULL, expires_at REAL NOT NULL, value BLOB NOT NULL
@@ -44,10 +42,8 @@ CREATE TRIGGER IF NOT EXISTS entry_went AFTER DELETE ON entries BEGIN
     UPDATE spaces SET bytes = bytes - old.size, entries = entries - 1 WHERE space = old.space;
     DELETE FROM spaces WHERE space = old.space AND entries = 0;
 END;
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_SCHEMA_VERSION};
-COMMIT;
-"""  # noqa: S608 - two integers of ours
+""",
+)
 _DELETE_KEY: Final = "DELETE FROM entries WHERE space = ? AND key = ?"
 _DELETE_SEQ: Final = "DELETE FROM entries WHERE seq = ?"
 
@@ -59,8 +55,8 @@ class SqliteStore:
         self._clock = clock
         self._read_s = read_s
         self._write_s = write_s
-        self._writer = Lane("BEGIN IMMEDIATE", lambda: _connect(path, write_s / 2))
-        self._reader = Lane("BEGIN", lambda: _connect(path, read_s / 2))
+        self._writer = Lane("BEGIN IMMEDIATE", lambda: _LAYOUT.connect(path, write_s / 2))
+        self._reader = Lane("BEGIN", lambda: _LAYOUT.connect(path, read_s / 2))
         self._sweeper = asyncio.create_task(self._sweep(sweep_s))
 
     @classmethod
@@ -89,7 +85,7 @@ class SqliteStore:
 
     async def get(self, space: str, key: str) -> Entry | None:
         """Give the live entry, or None. Raises StoreUnavailable."""
-        row = await self._reader.ask(self._read_s, _get, _blob(space), _blob(key), self._clock.now())
+        row = await self._reader.ask(self._read_s, _get, blob(space), blob(key), self._clock.now())
         return None if row is None else Entry(space, key, *row)
 
     async def put(self, entries: Sequence[Entry], *, limit_bytes: int) -> None:
@@ -103,18 +99,18 @@ class SqliteStore:
         """Forget, in bounded steps; give how many live entries went. Raises StoreUnavailable."""
         now, gone = self._clock.now(), 0
         if keys is not None:
-            for step in batched(map(_blob, keys), _STEP_ENTRIES):
-                gone += await self._writer.ask(self._write_s, _delete, _blob(space), step, now)
+            for step in batched(map(blob, keys), _STEP_ENTRIES):
+                gone += await self._writer.ask(self._write_s, _delete, blob(space), step, now)
             return gone
         up_to: int | None = 2**63 - 1
         while up_to is not None:
-            went, up_to = await self._writer.ask(self._write_s, _clear, _blob(space), up_to, now)
+            went, up_to = await self._writer.ask(self._write_s, _clear, blob(space), up_to, now)
             gone += went
         return gone
 
     async def size_bytes(self, space: str) -> int:
         """Give the bytes of a space's live values. Raises StoreUnavailable."""
-        return await self._reader.ask(self._read_s, _size, _blob(space), self._clock.now())
+        return await self._reader.ask(self._read_s, _size, blob(space), self._clock.now())
 
     async def ping(self) -> None:
         """Return if the file can be read. Raises StoreUnavailable."""
@@ -135,47 +131,6 @@ class SqliteStore:
                     pass
 
 
-def _connect(path: Path, busy_s: float) -> Connection:
-    """Open the file as ours. Raises StartError, OSError, sqlite3.Error."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Never open a file that is there beside SQLite: closing it would drop this process's locks on it.
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
-    try:
-        _prepare(connection, busy_s)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: Connection, busy_s: float) -> None:
-    full = _number(connection, "SELECT count(*) FROM sqlite_schema")
-    if full and _number(connection, "PRAGMA application_id") != _APPLICATION_ID:
-        raise StartError("it is a database, but not Penstock's")
-    version = _number(connection, "PRAGMA user_version")
-    if version > _SCHEMA_VERSION:
-        raise StartError(f"a newer Penstock made it (schema {version}; this one knows {_SCHEMA_VERSION})")
-    _share(connection, busy_s)
-    connection.executescript("PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 16777216;")
-    if version < _SCHEMA_VERSION:
-        connection.executescript(_SCHEMA)
-
-
-def _share(connection: Connection, busy_s: float) -> None:
-    """Switch to a write-ahead log. SQLite itself does not wait when two processes do so at once."""
-    for again in reversed(range(20)):
-        try:
-            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
-                return
-            raise StartError("SQLite can't share files on this file system; use a local disk")
-        except sqlite3.OperationalError:
-            if not again:
-                raise
-            time.sleep(busy_s / 20)
-
-
 def _get(connection: Connection, space: bytes, key: bytes, now: float) -> tuple[bytes, float] | None:
     sql = "SELECT value, expires_at FROM entries WHERE space = ? AND key = ? AND expires_at > ?"
     return cast(tuple[bytes, float] | None, connection.execute(sql, (space, key, now)).fetchone())
@@ -185,7 +140,7 @@ def _put(connection: Connection, entries: Sequence[Entry], limit_bytes: int, now
     """Keep the entries; give the spaces that are still past their limit."""
     rows: dict[tuple[bytes, bytes], Entry] = {}
     for entry in entries:
-        place = _blob(entry.space), _blob(entry.key)
+        place = blob(entry.space), blob(entry.key)
         rows.pop(place, None)  # the last of two is also the newest
         rows[place] = entry
     connection.executemany(_DELETE_KEY, rows)
@@ -253,17 +208,9 @@ def _sweep(connection: Connection, now: float) -> bool:
 
 def _size(connection: Connection, space: bytes, now: float) -> int:
     ended = "SELECT ifnull(sum(size), 0) FROM entries INDEXED BY by_end WHERE space = ? AND expires_at <= ?"
-    return _held(connection, space) - _number(connection, ended, space, now)
+    return _held(connection, space) - number(connection, ended, space, now)
 
 
 def _held(connection: Connection, space: bytes) -> int:
     """Give a space's bytes, those of expired entries that are not swept yet among them."""
-    return _number(connection, "SELECT ifnull(sum(bytes), 0) FROM spaces WHERE space = ?", space)
-
-
-def _number(connection: Connection, sql: str, *given: object) -> int:
-    return cast(int, connection.execute(sql, given).fetchone()[0])
-
-
-def _blob(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+    return number(connection, "SELECT ifnull(sum(bytes), 0) FROM spaces WHERE space = ?", space)

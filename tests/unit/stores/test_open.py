@@ -1,10 +1,14 @@
-"""Which URL opens which store."""
+"""Which URL opens which stores."""
+
+import threading
 
 import pytest
 
-from penstock.errors import StartError
-from penstock.stores.open import open_store
+from penstock.errors import StartError, StoreUnavailable
+from penstock.stores.open import open_ledger, open_store, open_stores
 from penstock.stores.redis import RedisStore
+from penstock.stores.redis_ledger import RedisLedger
+from penstock.stores.redis_records import RedisRecords
 from penstock.stores.sqlite import SqliteStore
 from penstock.testing import FrozenClock
 
@@ -42,7 +46,9 @@ async def test_a_redis_need_not_be_there(url, caplog):
 )
 async def test_another_url_is_told_the_forms_and_not_repeated(url):
     with pytest.raises(StartError) as refused:
-        await open_store(url)
+        await open_stores(url)
+    with pytest.raises(StartError):
+        await open_ledger(url)
     for form in ("sqlite:///", "sqlite:////", "redis://", "rediss://", "unix://"):
         assert form in str(refused.value)
     assert "secret" not in str(refused.value)
@@ -53,3 +59,37 @@ async def test_a_redis_url_that_can_not_be_read_is_not_repeated(url):
     with pytest.raises(StartError) as refused:
         await open_store(url)
     assert "secret" not in str(refused.value)
+
+
+async def test_sqlite_keeps_the_ledger_in_a_file_beside(tmp_path):
+    url = f"sqlite:///{tmp_path}/penstock.db"
+    stores = await open_stores(url, FrozenClock())
+    await stores.records.put("keys", {"a": b"1"})
+    ledger, records = await open_ledger(url)
+    assert (await records.read("keys"))[1] == {"a": b"1"}
+    assert await ledger.read("acme", [], now=0) == ()
+    for each in (stores, ledger, records):
+        await each.close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["penstock-ledger.db", "penstock.db"]
+    for wait in (stores.entries.ping(), stores.ledger.held("acme", now=0), stores.records.read("keys")):
+        with pytest.raises(StoreUnavailable):
+            await wait
+
+
+async def test_a_ledger_that_can_not_be_opened_leaves_no_thread(tmp_path):
+    before = threading.active_count()
+    (tmp_path / "penstock-ledger.db").write_bytes(b"not a database, but long enough to be one" * 100)
+    with pytest.raises(StartError, match=r"penstock-ledger\.db"):
+        await open_stores(f"sqlite:///{tmp_path}/penstock.db", FrozenClock())
+    for thread in threading.enumerate():
+        if thread.name == "penstock-sqlite":
+            thread.join(timeout=10)
+    assert threading.active_count() == before
+
+
+async def test_redis_keeps_all_in_one_place():
+    stores = await open_stores("unix:///nowhere/redis.sock", FrozenClock())
+    assert [type(each) for each in (stores.entries, stores.ledger, stores.records)] == [
+        *(RedisStore, RedisLedger, RedisRecords)
+    ]
+    await stores.close()

@@ -1,0 +1,4 @@
+-- Count the reservations under way.
+
+save()
+return redis.call('ZCARD', due)
