@@ -1,0 +1,1 @@
+"""What is known about models: prices, bounds, and how their tokens are counted."""
