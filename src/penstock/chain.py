@@ -1,7 +1,7 @@
 """The chain: the list of stages, the guard around each, and the timings. It knows no proxy.
 
-client ─▶ a door (proxy/) ─▶ chain.answer ─▶ identify ─▶ ephemeral ─▶ cache ─▶ upstream
-                                 ◀──────────────── Reply, unwound the same way ◀──┘
+client ─▶ a door (proxy/) ─▶ chain.answer ─▶ identify ─▶ ephemeral ─▶ cache ─▶ budget ─▶ upstream
+                                 ◀───────────── Reply, unwound the same way ◀───────────────┘
 """
 
 import difflib
@@ -29,7 +29,7 @@ class ChainPolicy(Policy):
     file = "chain"
 
     order: tuple[str, ...] = Field(
-        default=("identify", "ephemeral", "cache", "upstream"),
+        default=("identify", "ephemeral", "cache", "budget", "upstream"),
         description="The stages from the client to the upstream. A stage that is left out does nothing.",
     )
     max_request_bytes: Annotated[int, Field(gt=0)] = Field(
@@ -180,3 +180,14 @@ def _check_order(
             )
     if not order or order[-1] != "upstream":
         yield Finding(("order",), "the last stage must be 'upstream'")
+    for name, why in demanded(order, policies, stages):
+        yield Finding(("order",), f"{name!r} must be in the chain, since {why}")
+
+
+def demanded(
+    order: Sequence[str], policies: PolicySet, stages: Mapping[str, type[AnyStage]]
+) -> Iterator[tuple[str, str]]:
+    """Name the stages that an order must not leave out, each with the reason."""
+    for name, stage in stages.items():
+        if name not in order and (why := stage.demanded(policies)) is not None:
+            yield name, why

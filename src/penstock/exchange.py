@@ -3,6 +3,7 @@
 import secrets
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from penstock.clock import SYSTEM
 from penstock.openai.request import Request
@@ -28,10 +29,30 @@ class Sent:
     body: bytes
 
 
+@dataclass(slots=True)
+class Call:
+    """One upstream call that was answered: the model as clients name it, and its usage once it is told."""
+
+    model: str
+    usage: Usage | None = None
+
+
+class Purse(Protocol):
+    """What pays for an exchange within its limits."""
+
+    async def top_up(self, model: str) -> bool:
+        """Hold what one more call of this model may cost; False, and no call, where there is no room."""
+
+
 @dataclass(slots=True, weakref_slot=True)
 class Exchange:
     """One request on its way through the chain.
 
+    `tenant` pays, for a `project` and a `user` where the key `key_id` names them. `calls` are the upstream
+    calls that were answered, each of which costs something. `sharers` are exchanges that get this one's
+    answer without a call of their own. Without a `purse` no limit holds. `substituted` says that another
+    model answers than the client named, so that nobody may take it for that one's answer later. `target`
+    is the upstream that a stage chose; `intent` what the request is about; `arms` the arm of each experiment.
     `client_key` is what the client authenticated with; it is never shown. `ephemeral` means that
     nothing of this exchange persists. `answer_headers` reach the client on whatever answer it gets.
     `redactions` counts findings by type and action. `told_id` is the request id that the client was
@@ -43,6 +64,9 @@ class Exchange:
     policies: PolicySet
     id: str = field(default_factory=lambda: f"req_{secrets.token_hex(12)}")
     tenant: str = "default"
+    project: str = ""
+    user: str = ""
+    key_id: str = ""
     client_key: str | None = field(default=None, repr=False)
     ephemeral: bool = False
     began: float = field(default_factory=SYSTEM.monotonic)
@@ -53,7 +77,14 @@ class Exchange:
     provider: str | None = None
     model: str | None = None
     attempts: int = 0
+    calls: list[Call] = field(default_factory=list)
+    sharers: "list[Exchange]" = field(default_factory=list, repr=False)
     usage: Usage | None = None
+    purse: Purse | None = field(default=None, repr=False)
+    substituted: bool = False
+    target: str | None = None
+    intent: str | None = None
+    arms: dict[str, str] = field(default_factory=dict)
     redactions: Counter[tuple[str, str]] = field(default_factory=Counter)
     inspected: bool = False
     sent: Sent | None = field(default=None, repr=False)

@@ -3,13 +3,14 @@
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from penstock.chain import Chain, ChainPolicy, chain_policy, in_order
+from penstock.chain import Chain, ChainPolicy, chain_policy, demanded, in_order
 from penstock.clock import SYSTEM
 from penstock.errors import Refusal, StartError
 from penstock.exchange import Exchange
-from penstock.policy.base import PolicySet
+from penstock.policy.base import Policy, PolicySet
 from penstock.policy.load import load
 from penstock.policy.reload import Reloader
 from penstock.reply import Outcome, Reply, refused
@@ -17,7 +18,7 @@ from penstock.settings import Settings
 from penstock.stage import Resources, find_stages
 from penstock.stores.keyring import Keyring
 from penstock.stores.near import NearStore
-from penstock.stores.open import open_store
+from penstock.stores.open import open_stores
 from penstock.telemetry import metrics
 from penstock.telemetry.log import ExchangeLog, LineWriter
 from penstock.upstream.policy import UpstreamsPolicy
@@ -35,10 +36,8 @@ class Policies:
         self._settings = settings
         self.stages = find_stages(settings.stage_dir)
         self._only = in_order(only, self.stages) if only else ()
-        self.kinds = (
-            chain_policy(self.stages),
-            *dict.fromkeys(stage.policy for stage in self.stages.values()),
-        )
+        kinds = (kind for stage in self.stages.values() for kind in (stage.policy, *stage.nouns))
+        self.kinds: tuple[type[Policy], ...] = (chain_policy(self.stages), *dict.fromkeys(kinds))
 
     def read(self) -> PolicySet:
         """Read and check everything. Raises PolicyProblems, StartError."""
@@ -51,6 +50,8 @@ class Policies:
     def overridden(self, policies: PolicySet) -> PolicySet:
         """Put what the command line says over what the files say. Raises StartError."""
         if self._only:
+            for name, why in demanded(self._only, policies, self.stages):
+                raise StartError(f"stage {name} must run too, since {why}")
             policies = policies.replacing(policies[ChainPolicy].model_copy(update={"order": self._only}))
         if self._settings.upstream:
             try:
@@ -89,10 +90,12 @@ class Gateway:
     async def start(self) -> None:
         """Start the stages and watch the policies. Raises StartError."""
         metrics.RELOAD_FAILED.set(0)
-        self._store = NearStore(
-            await open_store(self._settings.store, SYSTEM), SYSTEM, limit_bytes=_NEAR_BYTES
+        stores = await open_stores(self._settings.store, SYSTEM)
+        near = NearStore(stores.entries, SYSTEM, limit_bytes=_NEAR_BYTES)
+        self._stores = replace(stores, entries=near)
+        await self.chain.start(
+            Resources(near, stores.ledger, stores.records, self._keyring, self._settings.state)
         )
-        await self.chain.start(Resources(self._store, self._keyring, self._settings.state))
         self.chain.accept(self.policies)
         self._reloader.start()
 
@@ -100,7 +103,7 @@ class Gateway:
         """Stop in the opposite order; what stores still hold back is written."""
         await self._reloader.stop()
         await self.chain.stop()
-        await self._store.close()
+        await self._stores.close()
 
     def reload(self) -> None:
         """Read the policies again, changed or not."""

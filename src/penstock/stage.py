@@ -11,10 +11,12 @@ from typing import ClassVar
 from penstock.clock import SYSTEM, Clock
 from penstock.errors import StartError
 from penstock.exchange import Decision, Exchange
-from penstock.policy.base import PolicySet, StagePolicy
+from penstock.policy.base import Policy, PolicySet, StagePolicy
 from penstock.reply import Reply
 from penstock.stores.keyring import Keyring
+from penstock.stores.ledger import Ledger
 from penstock.stores.protocol import Store
+from penstock.stores.records import Records
 
 Proceed = Callable[[Exchange], Awaitable[Reply]]
 """The rest of the road. A stage may call it once, again, or not at all."""
@@ -25,6 +27,8 @@ class Resources:
     """What a stage may use beside its policy, lent by whoever built the chain."""
 
     store: Store
+    ledger: Ledger
+    records: Records
     keyring: Keyring
     state: Path
     clock: Clock = SYSTEM
@@ -33,14 +37,21 @@ class Resources:
 class Stage[P: StagePolicy]:
     """One room of the road. A stage is built once; its policy comes with each exchange.
 
-    `after` names the stages that must stand before this one where they are in the chain at all;
-    `skippable` is False for a stage that `on_failure: skip` would make dangerous.
+    `nouns` are further policies that it reads, such as the tenants; `after` names the stages that must
+    stand before this one where they are in the chain at all; `skippable` is False for a stage that
+    `on_failure: skip` would make dangerous.
     """
 
     name: ClassVar[str]
     policy: type[P]
+    nouns: ClassVar[tuple[type[Policy], ...]] = ()
     after: ClassVar[tuple[str, ...]] = ()
     skippable: ClassVar[bool] = True
+
+    @classmethod
+    def demanded(cls, policies: PolicySet) -> str | None:
+        """Say what in these policies would not hold in a chain without this stage; None if nothing."""
+        return None
 
     async def start(self, resources: Resources) -> None:
         """Take what the stage needs for its life. Raises StartError."""

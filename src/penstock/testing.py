@@ -22,6 +22,7 @@ from penstock.policy.base import Policy, PolicySet, StagePolicy
 from penstock.reply import Reply, Stream
 from penstock.stage import Proceed, Resources, Stage
 from penstock.stores.keyring import Keyring
+from penstock.stores.memory import MemoryLedger, MemoryRecords
 from penstock.stores.protocol import Entry
 from penstock.upstream.policy import Upstream, UpstreamsPolicy
 
@@ -201,7 +202,14 @@ def exchange(
 def resources(store: MemoryStore | None = None, clock: FrozenClock | None = None) -> Resources:
     """Give a stage what it may use, all of it in memory."""
     clock = clock or FrozenClock()
-    return Resources(store or MemoryStore(clock), Keyring(bytes(32)), Path("/nonexistent"), clock)
+    return Resources(
+        store or MemoryStore(clock),
+        MemoryLedger(),
+        MemoryRecords(),
+        Keyring(bytes(32)),
+        Path("/nonexistent"),
+        clock,
+    )
 
 
 class _Rest(Stage[StagePolicy]):
@@ -222,14 +230,16 @@ async def run_stage[P: StagePolicy](
 ) -> Reply:
     """Let one started stage answer, guarded as in the chain; `rest` is what it proceeds to.
 
-    A stage whose policy was not given gets it with its defaults.
+    A stage whose policies were not given gets them with their defaults.
     """
     live = exchange.policies.replacing(ChainPolicy(order=(stage.name, "rest")))
     live = live.replacing(StagePolicy())
-    try:
-        live[stage.policy]
-    except KeyError:
-        live = live.replacing(stage.policy())
+    kinds: tuple[type[Policy], ...] = (stage.policy, *stage.nouns)
+    for kind in kinds:
+        try:
+            live[kind]
+        except KeyError:
+            live = live.replacing(kind())
     exchange.policies = live
     return await Chain({stage.name: stage, "rest": _Rest(rest)}).answer(exchange)  # type: ignore[dict-item]
 

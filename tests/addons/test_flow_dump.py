@@ -76,7 +76,8 @@ def test_an_ordinary_request_is_in_the_dump(flows):
         ["cache", "miss"],
         ["upstream", "call"],
     ]
-    assert streamed.comment == "identify: open · ephemeral: stored · cache: miss · upstream: call"
+    decided = ["identify: open", "ephemeral: stored", "cache: miss", "budget: pass", "upstream: call"]
+    assert streamed.comment == " · ".join(decided)
 
 
 def test_an_ephemeral_flow_has_a_trace_without_content(flows):

@@ -97,7 +97,8 @@ def test_bodies_are_as_sent_and_received(opened, flows):
 
 
 def test_the_trace_is_the_comment(flows):
-    assert flows["plain"][0]["comment"] == "identify: open · ephemeral: stored · cache: miss · upstream: call"
+    decided = ["identify: open", "ephemeral: stored", "cache: miss", "budget: pass", "upstream: call"]
+    assert flows["plain"][0]["comment"] == " · ".join(decided)
     assert flows["hit"][0]["comment"] == "identify: open · ephemeral: stored · cache: hit"
 
 

@@ -199,3 +199,36 @@ async def test_a_reload_takes_a_good_set_and_keeps_the_old_one_from_a_bad_one(
     await _until(lambda: "policies refused" in caplog.text)
     assert gateway.policies[ChainPolicy].order == ("upstream",)
     await gateway.close()
+
+
+_KEYED = {
+    "tenants": "tenants:\n  acme:\n    limits:\n      - {unit: tokens, window: day, limit: 5}\n",
+    "upstreams": "default: one\nupstreams:\n  one: {url: 'http://one.invalid/v1', auth: {style: none}}\n",
+}
+
+
+def written(folder: Path, order: str) -> Path:
+    folder.mkdir()
+    for name, text in {**_KEYED, "chain": f"order: [{order}]\n"}.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("order", "missing"),
+    [
+        ("cache, budget, upstream", "'identify' must be in the chain, since tenants.yaml has tenants"),
+        ("identify, cache, upstream", "'budget' must be in the chain, since tenants.yaml has limits"),
+    ],
+)
+def test_a_chain_may_not_leave_out_who_holds_what_the_policies_say(
+    tmp_path: Path, order: str, missing: str
+) -> None:
+    with pytest.raises(PolicyProblems, match=missing):
+        Gateway(settings(tmp_path, written(tmp_path / "policies", order)))
+
+
+def test_one_stage_alone_is_refused_for_the_same_reason(tmp_path: Path) -> None:
+    policies = written(tmp_path / "policies", "identify, budget, upstream")
+    with pytest.raises(StartError, match=r"must run too, since tenants\.yaml has"):
+        Gateway(settings(tmp_path, policies), only=["cache"])

@@ -27,7 +27,7 @@ class Greet(Stage[GreetPolicy]):
 
 def test_our_own_stages_are_found_by_their_entry_points() -> None:
     found = find_stages()
-    assert {"identify", "ephemeral", "cache", "upstream"} <= found.keys()
+    assert {"identify", "ephemeral", "cache", "budget", "upstream"} <= found.keys()
     assert all(stage.name == name for name, stage in found.items())
 
 

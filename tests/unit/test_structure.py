@@ -35,7 +35,7 @@ ONLY_IN = {
     "sqlite3": {"stores"},
     "yaml": {"policy"},
     "prometheus_client": {"telemetry", "admin"},
-    "aiohttp": {"upstream", "stages", "sample", "admin"},
+    "aiohttp": {"upstream", "stages", "sample", "admin", "budget"},
 }
 INPUT_OUTPUT = {
     "asyncio",

@@ -1,1 +1,1 @@
-"""The admin process: health, readiness and metrics on a port of its own. It only reads."""
+"""The admin process: health, readiness, metrics and the API of budgets, on a port of its own."""

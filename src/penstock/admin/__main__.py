@@ -1,12 +1,11 @@
 """`python -m penstock.admin`: reads its settings from the first line of stdin and ends when stdin does."""
 
 import asyncio
-import json
 import signal
 import sys
 
-from penstock.admin.server import serve
-from penstock.settings import Address, log_level_from_environment
+from penstock.admin.server import Told, serve
+from penstock.settings import log_level_from_environment
 from penstock.telemetry import log as logs
 
 
@@ -14,13 +13,13 @@ async def _main() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    told = json.loads(await reader.readline())
+    told = Told.read(await reader.readline())
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set if number == signal.SIGTERM else lambda: None)
     gone = loop.create_task(reader.read())
     gone.add_done_callback(lambda _: stop.set())
-    await serve(Address.parse(told["admin"]), Address.parse(told["gateway"]), told["store"], stop)
+    await serve(told, stop)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,10 @@
 
 import asyncio
 import contextlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -9,13 +13,41 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from penstock.admin.budget import Budgets, told_as_json
+from penstock.admin.token import Token
 from penstock.clock import SYSTEM
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, StartError
 from penstock.settings import Address
-from penstock.stores.open import open_store
+from penstock.stores.keyring import Keyring
+from penstock.stores.open import open_stores
 from penstock.stores.protocol import Store
 
+log = logging.getLogger("penstock.admin")
 _PATIENCE_S: Final = 2.0
+_LONGEST_BODY: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the gateway tells this process: where both listen, and what they share."""
+
+    admin: Address
+    gateway: Address
+    store: str
+    state: Path
+    policies: Path
+
+    @classmethod
+    def read(cls, line: bytes) -> "Told":
+        """Read the line that proxy/beside.py writes."""
+        said = json.loads(line)
+        return cls(
+            Address.parse(said["admin"]),
+            Address.parse(said["gateway"]),
+            said["store"],
+            Path(said["state"]),
+            Path(said["policies"]),
+        )
 
 
 class Pages:
@@ -59,21 +91,27 @@ class Pages:
         return False
 
 
-async def serve(listen: Address, gateway: Address, store_url: str, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set."""
-    store = await open_store(store_url, SYSTEM)
+async def serve(told: Told, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set. Raises StartError."""
+    token, keyring = Token(told.state), Keyring.in_folder(told.state)
+    try:
+        token.read()
+    except StartError as problem:  # health and metrics need no token
+        log.error("the admin API is closed: %s", problem)
+    stores = await open_stores(told.store, SYSTEM)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PATIENCE_S)) as session:
-        pages = Pages(gateway, store, session)
-        app = web.Application()
+        pages = Pages(told.gateway, stores.entries, session)
+        app = web.Application(middlewares=[told_as_json], client_max_size=_LONGEST_BODY)
         app.router.add_get("/healthz", pages.healthz)
         app.router.add_get("/readyz", pages.readyz)
         app.router.add_get("/metrics", pages.metrics)
+        app.add_subapp("/budgets", Budgets(told.policies, keyring, stores, token).app())
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         try:
-            await web.TCPSite(runner, listen.host, listen.port).start()
+            await web.TCPSite(runner, told.admin.host, told.admin.port).start()
             print("listening", flush=True)  # the gateway waits for this line
             await stop.wait()
         finally:
             await runner.cleanup()
-            await store.close()
+            await stores.close()

@@ -14,6 +14,8 @@ VERBS: Final = {
     "demo": "show the gateway at work against a sample upstream",
     "explain": "say which stages would act on a request, and why, without calling anyone",
     "sample-upstream": "start an OpenAI-compatible server that can fail on purpose",
+    "keys": "create, list, revoke or rotate the keys that tenants' clients show",
+    "budget": "show, change, reset or forecast what tenants may use",
     "audit": "verify, show or export the audit trail, or erase a tenant's key in it",
     "eval": "score redaction on labelled data",
     "schema": "write JSON Schemas of the policies for editors",

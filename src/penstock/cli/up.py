@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from penstock.errors import StartError
-from penstock.settings import Address, UpSettings, make_state_folder, up_parser
+from penstock.settings import Address, Settings, UpSettings, make_state_folder, up_parser
 
 
 def run(words: Sequence[str]) -> int:
@@ -18,7 +18,7 @@ def run(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     up = UpSettings.of(options)
     make_state_folder(up.settings.state)
-    _check_exposure(up.listen, allowed=options.open)
+    _check_exposure(up, allowed=options.open)
     for flag, address in (("--listen", up.listen), ("--admin", up.admin)):
         _check_free(flag, address)
     metrics = _empty_folder(up.settings.state / "metrics" / str(up.listen).replace(":", "-"))
@@ -29,19 +29,32 @@ def run(words: Sequence[str]) -> int:
     )
 
 
-def _check_exposure(listen: Address, *, allowed: bool) -> None:
-    """Refuse a listener that others reach: without tenants, everyone who reaches it may use it."""
+def _check_exposure(up: UpSettings, *, allowed: bool) -> None:
+    """Refuse a listener that others reach while there are no tenants: whoever reaches it may use it."""
     try:
-        local = ipaddress.ip_address(listen.host).is_loopback
+        local = ipaddress.ip_address(up.listen.host).is_loopback
     except ValueError:
-        local = listen.host == "localhost"
-    if not local and not allowed:
+        local = up.listen.host == "localhost"
+    if local and not allowed:
+        return
+    is_open = _is_open(up.settings)
+    if is_open and not local and not allowed:
         raise StartError(
-            f"--listen {listen}: other machines reach this address and no tenants are configured, "
+            f"--listen {up.listen}: other machines reach this address and no tenants are configured, "
             "so anyone there could use the gateway. Add --open if that is what you want."
         )
-    if allowed:
+    if is_open:
         print("open mode: every client is the tenant 'default', and no key is asked for", file=sys.stderr)
+    elif allowed:
+        print("--open has no effect: tenants are configured, and every client needs a key", file=sys.stderr)
+
+
+def _is_open(settings: Settings) -> bool:
+    """Say whether no tenants are configured. Raises StartError, PolicyProblems."""
+    from penstock.gateway import Policies  # half a second, which the usual listener need not wait for
+    from penstock.tenants.policy import TenantsPolicy
+
+    return Policies(settings).read()[TenantsPolicy].open
 
 
 def _check_free(flag: str, address: Address) -> None:

@@ -43,6 +43,8 @@ class AdminProcess:
             "admin": str(self._up.admin),
             "gateway": str(self._up.listen),
             "store": self._up.settings.store,
+            "state": str(self._up.settings.state),
+            "policies": str(self._up.settings.policies),
         }
         while True:
             self._process = process = await asyncio.create_subprocess_exec(

@@ -8,6 +8,7 @@ from penstock.exchange import Exchange
 from penstock.upstream.headers import CREDENTIALS
 
 _HIDDEN: Final = "[removed]"
+_SHORTEST_KEY: Final = 8  # a shorter word may stand in any header
 # mitmproxy itself still reads these to know where a message ends.
 _FRAMING: Final = frozenset("host connection content-length transfer-encoding expect upgrade".split())
 
@@ -15,8 +16,12 @@ _FRAMING: Final = frozenset("host connection content-length transfer-encoding ex
 def hide_secrets(flow: http.HTTPFlow, *, forget: bool) -> None:
     """Take the client's keys off the flow; `forget` leaves nothing but what frames the message."""
     headers = flow.request.headers
+    named = [value for name, value in headers.items() if name.lower() in CREDENTIALS]
+    keys = {word for value in named for word in value.split() if len(word) >= _SHORTEST_KEY}
     for name in list(headers):
-        if name.lower() in CREDENTIALS:
+        if name.lower() in CREDENTIALS or any(
+            key in value for value in headers.get_all(name) for key in keys
+        ):
             headers[name] = _HIDDEN
         elif forget and name.lower() not in _FRAMING:
             del headers[name]

@@ -81,7 +81,7 @@ class Cache(Stage[CachePolicy]):
         self._store = resources.store
         self._keyring = resources.keyring
         self._clock = resources.clock
-        self._flights: dict[tuple[CacheKey, bool, bool], Flight] = {}
+        self._flights: dict[tuple[CacheKey, bool, bool], tuple[Flight, Exchange]] = {}
 
     def plan(self, exchange: Exchange) -> Decision:
         """Say whether the answer may come from the cache. Raises Refusal (400) for an unknown X-DAC-Cache."""
@@ -134,7 +134,8 @@ class Cache(Stage[CachePolicy]):
         request = exchange.request
         name, upstream = exchange.policies[UpstreamsPolicy].choose(request.model)
         whose = self._keyring.mac("credential", (exchange.client_key or "").encode())
-        route = (name, upstream.url, upstream.models.get(request.model or "", ""), request.query)
+        arms = ",".join(f"{experiment}={arm}" for experiment, arm in sorted(exchange.arms.items()))
+        route = (name, upstream.url, upstream.models.get(request.model or "", ""), request.query, arms)
         beta = ",".join(request.headers.getall("openai-beta", []))
         return address(
             exchange.tenant, request.endpoint, request.body or {}, (*route, beta), whose, self._keyring.mac
@@ -173,19 +174,21 @@ class Cache(Stage[CachePolicy]):
         options = (request.body or {}).get("stream_options")
         usage = isinstance(options, dict) and options.get("include_usage") is True
         name = (key, request.stream, usage)  # the binding too: a crafted collision shares nothing
-        flight = self._flights.get(name)
-        if flight is not None and flight.open:
+        under_way = self._flights.get(name)
+        if under_way is not None and under_way[0].open:
+            shared, leader = under_way
+            leader.sharers.append(exchange)
             self._told(exchange, "coalesced")
-            return await flight.join()
+            return await shared.join()
         self._told(exchange, "miss")
         policy = exchange.policies[CachePolicy]
 
         def landed() -> None:
-            if self._flights.get(name) is flight:
+            if self._flights.get(name) == (flight, exchange):
                 del self._flights[name]
 
         flight = Flight(lambda: self._ask(exchange, proceed, key, keeps=True), policy.max_entry_bytes, landed)
-        self._flights[name] = flight
+        self._flights[name] = flight, exchange
         return await flight.join()
 
     async def _ask(self, exchange: Exchange, proceed: Proceed, key: CacheKey, *, keeps: bool) -> Reply:
@@ -251,6 +254,8 @@ class _Keeper(Observer):
         ending = kept.ending(self._endpoint)
         whole = ending.complete and not ending.truncated and not ending.empty
         if not whole or (ending.tool_calls and not self._policy.tool_calls):
+            return
+        if self._exchange.substituted:  # the key names the model that was asked for
             return
         kept.stored_at = self._cache.now()
         kept.model, kept.provider = self._exchange.model, self._exchange.provider

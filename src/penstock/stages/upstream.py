@@ -9,7 +9,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from penstock.errors import StartError
-from penstock.exchange import Decision, Exchange, Sent
+from penstock.exchange import Call, Decision, Exchange, Sent
 from penstock.openai import usage, wire_json
 from penstock.openai.request import Endpoint, Request
 from penstock.openai.sse import Event
@@ -62,9 +62,10 @@ class Upstream(Stage[UpstreamsPolicy]):
 
     async def answer(self, exchange: Exchange, proceed: Proceed) -> Reply:
         """Call the upstream once."""
-        name, upstream = exchange.policies[UpstreamsPolicy].choose(exchange.request.model)
+        name, upstream = exchange.policies[UpstreamsPolicy].choose(exchange.request.model, exchange.target)
         connection = self._connection(name, upstream)
         exchange.upstream, exchange.provider = name, upstream.provider
+        call = Call(exchange.request.model or "")
         exchange.request, hide_usage = _on_the_wire(exchange.request, upstream)
         exchange.model = exchange.request.model
         exchange.attempts += 1
@@ -73,7 +74,9 @@ class Upstream(Stage[UpstreamsPolicy]):
         deadlines = Deadlines(upstream.timeouts, asyncio.get_running_loop().time())
         response = await self._call(exchange, connection, deadlines)
         try:
-            reply = await self._reply(exchange, upstream, response, deadlines)
+            if response.status == 200:
+                exchange.calls.append(call)
+            reply = await self._reply(exchange, call, upstream, response, deadlines)
         except BaseException:
             response.close()
             raise
@@ -100,6 +103,7 @@ class Upstream(Stage[UpstreamsPolicy]):
     async def _reply(
         self,
         exchange: Exchange,
+        call: Call,
         upstream: UpstreamPolicy,
         response: aiohttp.ClientResponse,
         deadlines: Deadlines,
@@ -115,9 +119,9 @@ class Upstream(Stage[UpstreamsPolicy]):
             headers["content-type"] = "text/event-stream; charset=utf-8"
             watch = Watch(endpoint, choices_asked(endpoint, exchange.request.body or {}))
             source = EventAnswer(response, deadlines, watch, upstream.max_answer_bytes)
-            return Reply(200, headers, stream=Stream(source)).observed_by(_Books(exchange, watch))
+            return Reply(200, headers, stream=Stream(source)).observed_by(_Books(exchange, call, watch))
         body = await read_whole(response, deadlines, upstream.max_answer_bytes)
-        return _plain(exchange, response.status, headers, body)
+        return _plain(exchange, call, response.status, headers, body)
 
     def _connection(self, name: str, upstream: UpstreamPolicy) -> Connection:
         """Give an upstream's connection settings; an exchange may still have the set before this one."""
@@ -133,8 +137,9 @@ class Upstream(Stage[UpstreamsPolicy]):
 class _Books(Observer):
     """Notes on the exchange what a stream brought: the usage, and the bytes if somebody looks."""
 
-    def __init__(self, exchange: Exchange, watch: Watch) -> None:
+    def __init__(self, exchange: Exchange, call: Call, watch: Watch) -> None:
         self._exchange = exchange
+        self._call = call
         self._watch = watch
 
     def event(self, event: Event) -> Sequence[Event]:
@@ -145,7 +150,7 @@ class _Books(Observer):
 
     async def ended(self, outcome: Outcome) -> None:
         """Take what the watch has read by now."""
-        self._exchange.usage = self._watch.usage
+        self._exchange.usage = self._call.usage = self._watch.usage
 
 
 class _UsageHidden(Observer):
@@ -186,7 +191,7 @@ def _is_event_stream(request: Request, content_type: str) -> bool:
     return request.stream and content_type not in ("application/json", "text/html")
 
 
-def _plain(exchange: Exchange, status: int, headers: CIMultiDict[str], body: bytes) -> Reply:
+def _plain(exchange: Exchange, call: Call, status: int, headers: CIMultiDict[str], body: bytes) -> Reply:
     """Judge a plain answer: JSON goes on as it came, everything else becomes an error of ours."""
     try:
         answer = wire_json.decode(body) if body else None
@@ -197,7 +202,7 @@ def _plain(exchange: Exchange, status: int, headers: CIMultiDict[str], body: byt
         kept = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
         refusal.headers.update(kept)
         raise refusal
-    exchange.usage = usage.read(answer)
+    exchange.usage = call.usage = usage.read(answer)
     if exchange.shown:
         exchange.received += body[:_SHOWN_BYTES]
     return Reply(status, headers, body)

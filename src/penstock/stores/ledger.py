@@ -3,8 +3,9 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 PER: Final = 1_000_000
 """Rates are per so many output tokens, so that prices below a micro-dollar per token stay integers."""
@@ -14,8 +15,7 @@ REMEMBERED_S: Final = 86_400.0
 """For so long a late settlement replaces the charge of an expired reservation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """One counter of a tenant: `name` says whose, of what, and in which window.
 
     `keep_until` is when the counter may be forgotten, in seconds since the epoch.
@@ -25,8 +25,7 @@ class Account:
     keep_until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """What a call needs of one account, in the account's own unit.
 
     It needs `fixed`, and `rate` per million output tokens, rounded up. The account's used and reserved
@@ -54,8 +53,7 @@ class Line:
         return self.warn_from is not None and used >= max(1, self.warn_from)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """An account: what is charged, what is held, and what of the charge is of expired reservations."""
 
     used: int = 0
@@ -63,24 +61,21 @@ class Standing:
     expired: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """All lines hold: for `tokens` output tokens. `standings` are those after it, line by line."""
 
     tokens: int
     standings: tuple[Standing, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
+class Denial(msgspec.Struct, frozen=True):
     """Nothing is held: the lines with these indices have no room. `standings` are as they were."""
 
     lines: tuple[int, ...]
     standings: tuple[Standing, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What a settlement left behind; `warned` are the lines whose warning is due now, once per account."""
 
     standings: tuple[Standing, ...]

@@ -1,7 +1,7 @@
 """Memory: a ledger and records in dicts, for tests; plain enough to be the model of the real ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from penstock.errors import StoreUnavailable
 from penstock.stores.ledger import (
@@ -156,7 +156,7 @@ class MemoryLedger:
         """Set used back to zero; see `Ledger`."""
         book = self._book(tenant, now)
         for account in accounts:
-            book.accounts[account.name] = replace(book.standing(account.name), used=0, expired=0)
+            book.accounts[account.name] = Standing(0, book.standing(account.name).reserved)
             book.warned.discard(account.name)
             for reservation in book.reservations.values():
                 reservation.charged.pop(account.name, None)  # a late settlement finds nothing to replace

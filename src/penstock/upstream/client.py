@@ -1,10 +1,8 @@
 """The HTTP client: one pool of connections for all clients, and calls with limits in time."""
 
 import asyncio
-import os
 import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
 from urllib.parse import quote
@@ -15,26 +13,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from penstock.errors import StartError
+from penstock.policy.secret import read_secret
 from penstock.upstream import failures
 from penstock.upstream.policy import Upstream
 
 _KEEPALIVE_S: Final = 30.0  # below the 60 s after which most servers close an idle connection
 _HEADER_BYTES: Final = 64 * 1024
 _LOST: Final = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
-
-
-def read_secret(reference: str) -> str:
-    """Read what `env:NAME` or `file:PATH` stands for. Raises StartError without the secret."""
-    kind, _, name = reference.partition(":")
-    try:
-        secret = os.environ[name] if kind == "env" else Path(name).read_text(encoding="utf-8").strip()
-    except KeyError:
-        raise StartError(f"{reference}: the environment has no variable {name}") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise StartError(f"{reference}: {type(problem).__name__}") from None
-    if not secret or not secret.isprintable():
-        raise StartError(f"{reference}: is empty or has characters that a header can't hold")
-    return secret
 
 
 class Connection:

@@ -119,8 +119,10 @@ class UpstreamsPolicy(StagePolicy):
                     )
                 claimed.setdefault(model, name)
 
-    def choose(self, model: str | None) -> tuple[str, Upstream]:
-        """Give the upstream for a model's name as the client wrote it."""
+    def choose(self, model: str | None, wanted: str | None = None) -> tuple[str, Upstream]:
+        """Give the upstream that a stage wants, or else the one for a model's name as the client wrote it."""
+        if wanted is not None and wanted in self.upstreams:
+            return wanted, self.upstreams[wanted]
         for name, upstream in self.upstreams.items():
             if model in upstream.models:
                 return name, upstream

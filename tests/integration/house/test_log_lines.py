@@ -39,7 +39,8 @@ def test_a_line_tells_what_was_decided_and_how_long_it_took(gateway):
     assert line["time"].endswith("Z")
     assert (line["tenant"], line["endpoint"], line["status"]) == ("default", "chat.completions", 200)
     assert (line["upstream"], line["attempts"], line["stream"]) == ("good", 1, False)
-    decided = {"identify": "open", "ephemeral": "stored", "cache": "miss", "upstream": "call"}
+    decided = {"identify": "open", "ephemeral": "stored", "cache": "miss", "budget": "pass"}
+    decided |= {"upstream": "call"}
     assert line["decisions"] == decided
     assert line["stage_ms"].keys() == decided.keys()
     assert 0 < line["first_byte_ms"] <= line["ms"]

@@ -34,6 +34,7 @@ def test_a_table_of_what_each_stage_would_do(run, request_file):
         ["identify", "open"],
         ["ephemeral", "stored"],
         ["cache", "lookup"],
+        ["budget", "pass"],
         ["upstream", "call"],
     ]
 
@@ -44,6 +45,7 @@ def test_json_and_headers(run, request_file):
         "identify": ("open", "tenant default"),
         "ephemeral": ("ephemeral", "asked for by the client"),
         "cache": ("bypass", "ephemeral"),
+        "budget": ("pass", "no limits"),
         "upstream": ("call", "openai, model gpt-5-mini"),
     }
 

@@ -64,6 +64,42 @@ def test_others_are_not_let_in_by_mistake(run, became, listen):
         run("up", "--listen", listen, "--open")
 
 
+def test_open_mode_is_said_where_it_was_asked_for(run, became, capsys):
+    for listen in ("0.0.0.0:8080", "127.0.0.1:8080"):
+        with pytest.raises(Became):
+            run("up", "--listen", listen, "--open")
+        assert capsys.readouterr().err == (
+            "open mode: every client is the tenant 'default', and no key is asked for\n"
+        )
+
+
+@pytest.fixture
+def keyed(policies):
+    """Policies with a tenant, and an upstream with a key of its own."""
+    (policies / "tenants.yaml").write_text("tenants: {acme: {}}\n")
+    upstreams = policies / "upstreams.yaml"
+    upstreams.write_text(upstreams.read_text().replace("key: client", "key: env:OPENAI_API_KEY"))
+    return str(policies)
+
+
+def test_with_tenants_others_are_let_in_and_open_has_no_effect(run, became, keyed, capsys):
+    with pytest.raises(Became):
+        run("up", "--listen", "0.0.0.0:8080", "--policies", keyed)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(Became):
+        run("up", "--open", "--policies", keyed)
+    assert capsys.readouterr().err == (
+        "--open has no effect: tenants are configured, and every client needs a key\n"
+    )
+
+
+def test_policies_that_are_wrong_open_nothing(run, became, keyed):
+    Path(keyed, "tenants.yaml").write_text("tenant: {acme: {}}\n")
+    told = run("up", "--listen", "0.0.0.0:8080", "--open", "--policies", keyed)
+    assert (told.code, became) == (2, [])
+    assert "did you mean 'tenants'?" in told.err
+
+
 @pytest.mark.parametrize("listen", "127.0.0.1:80 127.8.8.8:80 [::1]:80 localhost:80 :80".split())
 def test_this_machine_is_let_in(run, became, listen):
     with pytest.raises(Became):

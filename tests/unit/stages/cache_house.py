@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from penstock import testing
@@ -27,7 +28,7 @@ class House:
     async def open(self, keyring: Keyring | None = None) -> "House":
         resources = testing.resources(self.store, self.clock)
         if keyring is not None:
-            resources = type(resources)(self.store, keyring, resources.state, self.clock)
+            resources = replace(resources, keyring=keyring)
         await self.cache.start(resources)
         return self
 

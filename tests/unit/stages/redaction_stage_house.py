@@ -16,6 +16,7 @@ from penstock.reply import Reply, Stream
 from penstock.stage import Proceed, Resources, Stage
 from penstock.stages.redaction import Redact
 from penstock.stores.keyring import Keyring
+from penstock.stores.memory import MemoryLedger, MemoryRecords
 
 MAIL = "ann.miller@example.org"
 OTHERS = "bob.stone@example.net"  # what a model says though no client has said it
@@ -40,7 +41,9 @@ class RedactionHouse:
         self.state = state
         self.stage = Redact()
         self.policy = RedactionPolicy(**policy)
-        self.resources = Resources(self.store, Keyring(bytes(32)), state, self.clock)
+        self.resources = Resources(
+            self.store, MemoryLedger(), MemoryRecords(), Keyring(bytes(32)), state, self.clock
+        )
 
     async def open(self) -> Self:
         await self.stage.start(self.resources)

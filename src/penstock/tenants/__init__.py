@@ -1,0 +1,1 @@
+"""Tenants: who pays, what they may use, and the keys they show."""
