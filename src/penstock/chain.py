@@ -1,7 +1,7 @@
 """The chain: the list of stages, the guard around each, and the timings. It knows no proxy.
 
-client ─▶ a door (proxy/) ─▶ chain.answer ─▶ identify ─▶ ephemeral ─▶ cache ─▶ budget ─▶ upstream
-                                 ◀───────────── Reply, unwound the same way ◀───────────────┘
+client ─▶ a door (proxy/) ─▶ chain.answer ─▶ identify ─▶ ephemeral ─▶ cache ─▶ budget ─▶ routing ─▶ upstream
+                                 ◀────────────────── Reply, unwound the same way ◀─────────────────────┘
 """
 
 import difflib
@@ -29,7 +29,10 @@ class ChainPolicy(Policy):
     file = "chain"
 
     order: tuple[str, ...] = Field(
-        default=("identify", "ephemeral", "cache", "budget", "upstream"),
+        default=(
+            *("identify", "ephemeral", "feedback", "experiment"),
+            *("cache", "budget", "routing", "upstream"),
+        ),
         description="The stages from the client to the upstream. A stage that is left out does nothing.",
     )
     max_request_bytes: Annotated[int, Field(gt=0)] = Field(

@@ -2,6 +2,7 @@
 
 import secrets
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,6 +44,9 @@ class Purse(Protocol):
     async def top_up(self, model: str) -> bool:
         """Hold what one more call of this model may cost; False, and no call, where there is no room."""
 
+    async def beside[T](self, copy: "Exchange", call: "Callable[[Exchange], Awaitable[T]]") -> T | None:
+        """Make a call with a copy of the exchange, paid by itself; None where there is no room for it."""
+
 
 @dataclass(slots=True, weakref_slot=True)
 class Exchange:
@@ -52,7 +56,8 @@ class Exchange:
     calls that were answered, each of which costs something. `sharers` are exchanges that get this one's
     answer without a call of their own. Without a `purse` no limit holds. `substituted` says that another
     model answers than the client named, so that nobody may take it for that one's answer later. `target`
-    is the upstream that a stage chose; `intent` what the request is about; `arms` the arm of each experiment.
+    is the upstream that a stage chose; `intent` what the request is about; `arms` the arm of each experiment;
+    `learned` what a router may learn from once the outcome is known.
     `client_key` is what the client authenticated with; it is never shown. `ephemeral` means that
     nothing of this exchange persists. `answer_headers` reach the client on whatever answer it gets.
     `redactions` counts findings by type and action. `told_id` is the request id that the client was
@@ -85,6 +90,7 @@ class Exchange:
     target: str | None = None
     intent: str | None = None
     arms: dict[str, str] = field(default_factory=dict)
+    learned: bytes = field(default=b"", repr=False)
     redactions: Counter[tuple[str, str]] = field(default_factory=Counter)
     inspected: bool = False
     sent: Sent | None = field(default=None, repr=False)

@@ -20,6 +20,7 @@ from penstock.openai.request import request_of
 from penstock.openai.sse import Event
 from penstock.policy.base import Policy, PolicySet, StagePolicy
 from penstock.reply import Reply, Stream
+from penstock.routing.policy import RoutingPolicy
 from penstock.stage import Proceed, Resources, Stage
 from penstock.stores.keyring import Keyring
 from penstock.stores.memory import MemoryLedger, MemoryRecords
@@ -177,9 +178,10 @@ def chunk(delta: Mapping[str, Any], finish_reason: str | None = None) -> Event:
 
 
 def policies(*given: Policy) -> PolicySet:
-    """Give a policy set with these, and an upstream and a chain where none is among them."""
+    """Give a policy set with these, and an upstream, no aliases and a chain where none is among them."""
     defaults: tuple[Policy, ...] = (
         ChainPolicy(order=()),
+        RoutingPolicy(),
         UpstreamsPolicy(default="fake", upstreams={"fake": Upstream(url="http://fake.invalid/v1")}),
     )
     return PolicySet({type(policy): policy for policy in (*defaults, *given)}, "test")

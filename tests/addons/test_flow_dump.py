@@ -73,10 +73,15 @@ def test_an_ordinary_request_is_in_the_dump(flows):
     assert [decision[:2] for decision in trace["decisions"]] == [
         ["identify", "open"],
         ["ephemeral", "stored"],
+        ["feedback", "pass"],
+        ["experiment", "pass"],
         ["cache", "miss"],
+        ["budget", "pass"],
+        ["routing", "pass"],
         ["upstream", "call"],
     ]
-    decided = ["identify: open", "ephemeral: stored", "cache: miss", "budget: pass", "upstream: call"]
+    decided = ["identify: open", "ephemeral: stored", "feedback: pass", "experiment: pass", "cache: miss"]
+    decided += ["budget: pass", "routing: pass", "upstream: call"]
     assert streamed.comment == " · ".join(decided)
 
 

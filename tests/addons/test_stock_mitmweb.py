@@ -97,9 +97,10 @@ def test_bodies_are_as_sent_and_received(opened, flows):
 
 
 def test_the_trace_is_the_comment(flows):
-    decided = ["identify: open", "ephemeral: stored", "cache: miss", "budget: pass", "upstream: call"]
+    decided = ["identify: open", "ephemeral: stored", "feedback: pass", "experiment: pass", "cache: miss"]
+    decided += ["budget: pass", "routing: pass", "upstream: call"]
     assert flows["plain"][0]["comment"] == " · ".join(decided)
-    assert flows["hit"][0]["comment"] == "identify: open · ephemeral: stored · cache: hit"
+    assert flows["hit"][0]["comment"] == " · ".join([*decided[:4], "cache: hit"])
 
 
 def test_a_hit_shows_no_body_that_was_never_sent(opened, flows):

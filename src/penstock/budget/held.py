@@ -1,6 +1,6 @@
 """Held: one request's reservation, from the grant until what it cost is charged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeGuard
 
 from penstock.budget.books import Charges
@@ -55,7 +55,8 @@ class Held:
         if (priced := self.exchange.policies[ModelsPolicy].find(model)) is None:
             return False
         need = self.need.of_model(priced)
-        limits = [limit for limit in self._limits_for(model) if limit.unit in METERED]
+        met = {stand.limit.key for stand in self._stands}  # one request, however many calls it takes
+        limits = [limit for limit in self._limits_for(model) if limit.unit in METERED or limit.key not in met]
         more = await self._till.top_up(self._reservation, need, limits)
         if isinstance(more.answer, Denial):
             return False
@@ -65,6 +66,26 @@ class Held:
                 self._stands.append(stand)
                 self._lines.append(line)
         return True
+
+    async def beside[T](self, copy: Exchange, call: Callable[[Exchange], Awaitable[T]]) -> T | None:
+        """Make a call that the road does not wait for. Raises StoreUnavailable, and what the call raises."""
+        model = copy.request.model or ""
+        if (priced := copy.policies[ModelsPolicy].find(model)) is None:
+            return None
+        limits = [limit for limit in self._limits_for(model) if limit.unit in METERED]
+        asked = await self._till.ask(self.need.of_model(priced), limits)
+        if asked.short:
+            await self._till.give_back(asked)
+            return None
+        held = Held(copy, self._till, asked, self.counting, self._limits_for, self._warn)
+        try:
+            reply = await call(copy)
+            if isinstance(reply, Reply):
+                held.follow(reply)
+        except BaseException:
+            held.release()
+            raise
+        return reply
 
     def release(self) -> None:
         """Let go without a charge: nothing was asked, or nothing came."""
@@ -80,17 +101,24 @@ class Held:
     def charge(self, produced: Produced) -> Sequence[int]:
         """Charge what the calls cost, and give it; one without usage is counted by what it produced."""
         models = self.exchange.policies[ModelsPolicy]
-        cost = Cost()
+        costs: list[tuple[str, Cost]] = []
         for call in self.exchange.calls or [Call(self.exchange.request.model or "")]:
             if _told(usage := call.usage):
                 if produced.bytes:
                     self.counting.learn(self.need, call.model, usage, produced)
             else:
                 usage = self.counting.count(self.need, call.model, produced, self._tokens)
-            cost += Cost.of(usage, models.find(call.model) or self.need.model)
-        charges = [cost.charge(stand.limit) for stand in self._stands]
+            costs.append((call.model, Cost.of(usage, models.find(call.model) or self.need.model)))
+        charges = [self._charge(stand.limit, costs) for stand in self._stands]
         self._end(list(zip(self._lines, charges, strict=True)))
         return charges
+
+    def _charge(self, limit: Applied, costs: Sequence[tuple[str, Cost]]) -> int:
+        """Give what is charged to a limit; one of a model that was not asked for counts its own calls."""
+        models, asked = self.exchange.policies[ModelsPolicy], self.need.request.model
+        if limit.model and self.exchange.calls and limit.model not in (asked, models.listed_name(asked)):
+            costs = [each for each in costs if limit.model in (each[0], models.listed_name(each[0]))]
+        return sum((cost for _, cost in costs), Cost()).charge(limit) if costs else 0
 
     def follow(self, reply: Reply) -> Reply:
         """Settle when the answer ends, which a plain one has; and tell the client how its limits stand."""

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 from penstock.budget.window import Period, Window
 from penstock.models.policy import ModelsPolicy
 from penstock.policy.base import PolicySet
+from penstock.routing.policy import RoutingPolicy
 from penstock.stores.ledger import Account
 from penstock.tenants.policy import Limit, Tenant, TenantsPolicy
 
@@ -112,25 +114,26 @@ class KnownLimits:
 
     def __init__(self) -> None:
         self._of: tuple[object, ...] = ()
-        self._known: dict[tuple[str, str, str, str], Under] = {}
+        self._known: dict[tuple[str, ...], Under] = {}
 
     def get(
         self, who: tuple[str, str, str], model: str, policies: PolicySet, overrides: Overrides
     ) -> Under | None:
         """Give the limits of a tenant, project and user for a model; None for an unknown tenant."""
         tenants, models = policies[TenantsPolicy], policies[ModelsPolicy]
-        if self._of != (id(tenants), id(models), id(overrides)):
-            self._of, self._known = (id(tenants), id(models), id(overrides)), {}
-            self._kept = tenants, models, overrides  # so that no other object takes their ids
-        if (known := self._known.get((*who, model))) is not None:
+        first = policies[RoutingPolicy].first(model) or model  # an arm may have routes of its own
+        of = tenants, models, overrides
+        if any(one is not other for one, other in zip_longest(self._of, of)):
+            self._of, self._known = of, {}
+        if (known := self._known.get((*who, model, first))) is not None:
             return known
         if (tenant := tenants.tenant(who[0])) is None:
             return None
-        names = {model, models.listed_name(model) or model}
+        names = {model, first, models.listed_name(first) or first}
         under = Under.of(limits_of(who[0], tenant, who[1], who[2], names, overrides))
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        self._known[*who, model] = under
+        self._known[*who, model, first] = under
         return under
 
 

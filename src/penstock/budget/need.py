@@ -8,7 +8,7 @@ from penstock.budget.asked import COMPLETIONS_DEFAULT_TOKENS, Asked
 from penstock.budget.limits import METERED, Applied
 from penstock.budget.window import Period, Window
 from penstock.errors import Refusal
-from penstock.models.policy import Model, ModelsPolicy
+from penstock.models.policy import Model
 from penstock.models.prompt import extra_output_bound, prompt_bound, prompt_count
 from penstock.openai.request import Endpoint, Request
 from penstock.openai.usage import Usage
@@ -29,14 +29,11 @@ class Need(msgspec.Struct, frozen=True):
     extra_tokens: int = 0
 
     @classmethod
-    def of(
-        cls, request: Request, models: ModelsPolicy, limits: Sequence[Applied], max_choices: int
-    ) -> "Need":
-        """Read a request. Raises Refusal (400) for what it can't ask, and for a model without a price."""
+    def of(cls, request: Request, model: Model | None, limits: Sequence[Applied], max_choices: int) -> "Need":
+        """Read a request for a model. Raises Refusal (400) for what it can't ask, and without a price."""
         asked = Asked.of(request, max_choices)
         if not any(limit.unit in METERED for limit in limits):
             return cls(request, asked)
-        model = models.find(request.model)
         if model is None:
             raise Refusal(
                 400,

@@ -16,8 +16,10 @@ VERBS: Final = {
     "sample-upstream": "start an OpenAI-compatible server that can fail on purpose",
     "keys": "create, list, revoke or rotate the keys that tenants' clients show",
     "budget": "show, change, reset or forecast what tenants may use",
+    "experiment": "say how the arms of experiments do, stop one, or promote an arm",
     "audit": "verify, show or export the audit trail, or erase a tenant's key in it",
-    "eval": "score redaction on labelled data",
+    "eval": "score redaction or routing on labelled data",
+    "router": "show what routing has learned, or put an older version back",
     "schema": "write JSON Schemas of the policies for editors",
 }
 

@@ -1,30 +1,28 @@
-"""`eval`: scores what the gateway does by rules on labelled data."""
+"""`eval`: scores on labelled data what the gateway decides by what it learned or was told."""
 
-import argparse
+import difflib
+import importlib
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Final
 
-import msgspec
-
-from penstock.detect.evaluation import evaluate
 from penstock.errors import StartError
-from penstock.settings import options_parser
+
+_SCORED: Final = {
+    "redaction": "the detectors: --data DIR",
+    "routing": "the router: --dev DIR, and --test DIR or --fold K/N",
+}
 
 
 def run(words: Sequence[str]) -> int:
-    """Print the figures as JSON. Raises StartError where there is no data."""
-    parser = argparse.ArgumentParser("penstock eval", parents=[options_parser()], allow_abbrev=False)
-    parser.add_argument("what", choices=("redaction",), help="what to score")
-    parser.add_argument(
-        "--data", required=True, metavar="DIR", help="folder with labelled .jsonl or .jsonl.gz files"
-    )
-    options = parser.parse_args(words)
-    folder = Path(options.data)
-    if not any(folder.glob("*.jsonl*")):
-        raise StartError(f"--data {folder}: no .jsonl or .jsonl.gz file is there")
-    try:
-        figures = evaluate(folder)
-    except (OSError, ValueError, KeyError) as problem:
-        raise StartError(f"--data {folder}: a record can't be read: {type(problem).__name__}") from None
-    print(msgspec.json.format(msgspec.json.encode(figures)).decode())
-    return 0
+    """Score what is named first. Raises StartError."""
+    what = words[0] if words else ""
+    if what in ("-h", "--help"):
+        print("usage: penstock eval WHAT [OPTIONS]\n")
+        print("\n".join(f"  {name:10} {of}" for name, of in _SCORED.items()))
+        return 0
+    if what not in _SCORED:
+        near = difflib.get_close_matches(what, _SCORED, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise StartError(f"penstock eval: say what to score: {' or '.join(_SCORED)}{meant}")
+    code: int = importlib.import_module(f"penstock.cli.eval_{what}").run(words[1:])
+    return code

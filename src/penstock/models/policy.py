@@ -22,6 +22,7 @@ def _six_decimals(usd: float) -> float:
 
 Price = Annotated[float, Field(ge=0, le=1_000_000), AfterValidator(_six_decimals)]
 Tokens = Annotated[int, Field(gt=0, le=1_000_000_000)]
+Ability = Literal["tools", "vision", "json_schema"]
 TokenizerName = Literal["o200k_base", "cl100k_base", "none"]
 
 
@@ -57,6 +58,11 @@ class Model(Policy):
     )
     image_tokens: Tokens = Field(
         default=50_000, description="The most that one image of a prompt counts, whatever its size."
+    )
+
+    abilities: tuple[Ability, ...] = Field(
+        default=("tools", "vision", "json_schema"),
+        description="What it can do; a route leaves it out for requests that need more.",
     )
 
     @model_validator(mode="after")

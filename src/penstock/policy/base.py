@@ -73,6 +73,11 @@ class PolicySet:
             raise KeyError(kind.__name__)
         return policy
 
+    @property
+    def by_file(self) -> Mapping[str, Policy]:
+        """Give all of them by their files' names without `.yaml`."""
+        return self._policies
+
     def replacing(self, policy: Policy) -> "PolicySet":
         """Give the same set with this policy in the place of the one from the same file."""
         changed = PolicySet({}, self.digest)

@@ -20,10 +20,11 @@ _STOP_S: Final = 0.02
 
 @dataclass(slots=True)
 class Running(Tally):
-    """A server that runs until `stop`, and what it has seen."""
+    """A server that runs until `stop`, and what it has seen. New `settings` hold from the next request on."""
 
     host: str = "127.0.0.1"
     port: int = 0
+    settings: Settings = field(default_factory=Settings)
     _listener: asyncio.Server | None = field(default=None, repr=False)
     _handlers: web.Server | None = field(default=None, repr=False)
 
@@ -59,9 +60,9 @@ class Running(Tally):
 
 async def serve(host: str = "127.0.0.1", port: int = 0, settings: Settings | None = None) -> Running:
     """Start the server; port 0 takes a free one. Raises OSError when the port is taken."""
-    running = Running(host=host)
+    running = Running(host=host, settings=settings or Settings())
     handlers = web.Server(
-        _Dispatch(running, settings or Settings()),
+        _Dispatch(running),
         handler_cancellation=True,
         access_log=None,
         auto_decompress=False,
@@ -80,19 +81,18 @@ async def serve(host: str = "127.0.0.1", port: int = 0, settings: Settings | Non
 class _Dispatch:
     """Takes each request: writes it down, then answers it well or with the fault it names."""
 
-    def __init__(self, tally: Tally, settings: Settings) -> None:
-        self._tally = tally
-        self._settings = settings
+    def __init__(self, running: Running) -> None:
+        self._running = running
         self._number = 0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
         if path == "/health":
-            counts = {name: getattr(self._tally, name) for name in ("calls", "connections", "taken_bytes")}
+            counts = {name: getattr(self._running, name) for name in ("calls", "connections", "taken_bytes")}
             return web.json_response({"status": "ok", **counts})
-        self._tally.calls += 1
+        self._running.calls += 1
         self._number += 1
-        call = Call(request, path, b"", self._number, self._settings, self._tally)
+        call = Call(request, path, b"", self._number, self._running.settings, self._running)
         try:
             return await self._answer(call)
         except Refusal as refusal:
@@ -108,7 +108,7 @@ class _Dispatch:
         await self._read(call, keep=scenario is not None or (call.request.method, path) != UPLOADS)
         if path is None:
             raise call.unknown()
-        self._check_key(call.request)
+        _check_key(call.request, call.settings.key)
         model = call.body.get("model") if isinstance(call.body, dict) else None
         if scenario is None and isinstance(model, str) and model.startswith(faults.MODEL_PREFIX):
             scenario = model.removeprefix(faults.MODEL_PREFIX)
@@ -126,7 +126,7 @@ class _Dispatch:
             call.take(await request.content.read())
         peer = request.transport.get_extra_info("peername") if request.transport else None
         seen = Seen(
-            self._settings.clock.now(),
+            call.settings.clock.now(),
             request.method,
             request.rel_url.raw_path,
             request.rel_url.raw_query_string,
@@ -134,16 +134,17 @@ class _Dispatch:
             call.raw,
             peer[1] if peer else 0,
         )
-        self._tally.see(seen, self._settings.keep)
+        self._running.see(seen, call.settings.keep)
 
-    def _check_key(self, request: web.BaseRequest) -> None:
-        told = (
-            request.headers.get("authorization", "").removeprefix("Bearer "),
-            request.headers.get("api-key"),
-            request.headers.get("x-api-key"),
-        )
-        if self._settings.key is not None and self._settings.key not in told:
-            raise Refusal(401, "invalid_api_key", "Incorrect API key provided.")
+
+def _check_key(request: web.BaseRequest, key: str | None) -> None:
+    told = (
+        request.headers.get("authorization", "").removeprefix("Bearer "),
+        request.headers.get("api-key"),
+        request.headers.get("x-api-key"),
+    )
+    if key is not None and key not in told:
+        raise Refusal(401, "invalid_api_key", "Incorrect API key provided.")
 
 
 def _split(path: str) -> tuple[str | None, str | None]:

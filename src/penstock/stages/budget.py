@@ -26,6 +26,7 @@ from penstock.models.tokenizer import warm
 from penstock.openai.request import Endpoint
 from penstock.policy.base import PolicySet
 from penstock.reply import Reply
+from penstock.routing.policy import RoutingPolicy
 from penstock.stage import Proceed, Resources, Stage
 from penstock.stores.ledger import Denial, Line, Standing
 from penstock.tenants.policy import Degrade, Tenant, TenantsPolicy
@@ -41,7 +42,7 @@ class Budget(Stage[BudgetPolicy]):
 
     name = "budget"
     policy = BudgetPolicy
-    nouns = (TenantsPolicy, ModelsPolicy)
+    nouns = (TenantsPolicy, ModelsPolicy, RoutingPolicy)
     after = ("identify", "ephemeral", "redaction", "experiment", "memory", "summary", "cache")
     skippable = False
 
@@ -197,7 +198,9 @@ class Budget(Stage[BudgetPolicy]):
 
     def _need(self, exchange: Exchange, limits: Sequence[Applied]) -> Need:
         most = exchange.policies[BudgetPolicy].max_choices
-        return Need.of(exchange.request, exchange.policies[ModelsPolicy], limits, most)
+        policies, request = exchange.policies, exchange.request
+        model = policies[ModelsPolicy].find(policies[RoutingPolicy].first(request.model))
+        return Need.of(request, model, limits, most)
 
 
 def _refuse_unmetered(exchange: Exchange) -> None:

@@ -12,6 +12,7 @@ from pydantic import Field
 from penstock.clock import SYSTEM, Clock
 from penstock.errors import Refusal, StartError
 from penstock.exchange import Decision, Exchange
+from penstock.feedback.policy import PATH as FEEDBACK_PATH
 from penstock.openai import wire_json
 from penstock.openai.request import Endpoint, Request
 from penstock.policy.base import PolicySet, StagePolicy
@@ -182,6 +183,8 @@ def _check_endpoint(exchange: Exchange) -> None:
     The provider's key is shared: with it a tenant could list another's files, and no budget would notice.
     """
     request = exchange.request
+    if request.path == FEEDBACK_PATH:
+        return  # ours, and answered here
     unread = request.endpoint is Endpoint.OTHER and _model_of(request) is None
     if unread and exchange.policies[IdentifyPolicy].other_endpoints == "refuse":
         exchange.decide(Identify.name, "refuse", "endpoint")

@@ -6,6 +6,7 @@ actions are words of ours, and models beyond the first hundred that an upstream 
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -40,6 +41,7 @@ _OPERATIONS: Final = {
     Endpoint.COMPLETIONS: "text_completion",
     Endpoint.EMBEDDINGS: "embeddings",
 }
+_ROUTE: Final = ("upstream", "provider", "region", "model")
 _GEN_AI: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 
 OPERATION_DURATION: Final = Histogram(
@@ -78,6 +80,41 @@ RELOAD_FAILED: Final = Gauge(
     "1 while the policies on disk are refused and an older set is live.",
     multiprocess_mode="livemax",
 )
+
+FIRST_EVENT: Final = Histogram(
+    "penstock_upstream_first_event_seconds",
+    "How long an upstream took to a stream's first event, for models that routing chooses upstreams for.",
+    _ROUTE,
+    buckets=_DURATION_BUCKETS,
+)
+SLOW: Final = Gauge(
+    "penstock_upstream_slow",
+    "1 while routing keeps a model's requests from this upstream since it is slow there, but for probes.",
+    _ROUTE,
+    multiprocess_mode="livemax",
+)
+
+
+class Routes:
+    """Notes what happens on routes. Their names are those of the policies, so labels stay few."""
+
+    def __init__(self) -> None:
+        self._places: Mapping[str, tuple[str, str]] = {}
+
+    def accept(self, places: Mapping[str, tuple[str, str]]) -> None:
+        """Learn the provider and the region of each upstream."""
+        self._places = places
+
+    def first_event(self, upstream: str, model: str, seconds: float) -> None:
+        """Count a stream's first event."""
+        FIRST_EVENT.labels(*self._labels(upstream, model)).observe(seconds)
+
+    def state(self, upstream: str, model: str, *, slow: bool) -> None:
+        """Set the route's gauge."""
+        SLOW.labels(*self._labels(upstream, model)).set(slow)
+
+    def _labels(self, upstream: str, model: str) -> tuple[str, str, str, str]:
+        return upstream, *self._places.get(upstream, ("", "")), model
 
 
 class Recorder:

@@ -55,6 +55,11 @@ class Upstream(Policy):
     provider: str = Field(
         default="openai", pattern=r"^[a-z0-9_.-]{1,40}$", description="The provider's name in metrics."
     )
+    region: str = Field(
+        default="",
+        pattern=r"^[a-z0-9_.-]{0,40}$",
+        description="Where it stands, such as `eu-west-1`; a label in metrics.",
+    )
     auth: Auth = Field(default=Auth(), description="The key.")
     headers: dict[str, str | SecretReference] = Field(
         default={}, description="Headers set on every call; a value may be `env:NAME` or `file:PATH`."

@@ -38,7 +38,7 @@ async def test_redis_dies_and_comes_back(shaky: Fleet, own_redis: RedisProcess) 
     async with shaky.client("acme") as client:
         await until_200(client, "before")
         under_way = asyncio.create_task(client.ask(chat("midway " + "w " * 150, stream=True)))
-        while not await shaky.held("acme"):  # noqa: ASYNC110 - nobody would set an event for it
+        while not asked_of(shaky.upstream.running.requests, "midway"):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
         own_redis.signal(signal.SIGKILL)
         refused = [await client.ask(chat(f"refused {number}")) for number in range(3)]

@@ -40,7 +40,7 @@ def test_a_line_tells_what_was_decided_and_how_long_it_took(gateway):
     assert (line["tenant"], line["endpoint"], line["status"]) == ("default", "chat.completions", 200)
     assert (line["upstream"], line["attempts"], line["stream"]) == ("good", 1, False)
     decided = {"identify": "open", "ephemeral": "stored", "cache": "miss", "budget": "pass"}
-    decided |= {"upstream": "call"}
+    decided |= {"feedback": "pass", "experiment": "pass", "routing": "pass", "upstream": "call"}
     assert line["decisions"] == decided
     assert line["stage_ms"].keys() == decided.keys()
     assert 0 < line["first_byte_ms"] <= line["ms"]

@@ -15,7 +15,8 @@ SAID = "one two three four five six seven eight nine ten "
 
 
 def need(models: ModelsPolicy = MODELS, **body) -> Need:
-    return Need.of(request(**body), models, [applied()], 128)
+    asked = request(**body)
+    return Need.of(asked, models.find(asked.model), [applied()], 128)
 
 
 def produced(counting: Counting, of: Need, text: str = SAID) -> Produced:
@@ -67,7 +68,7 @@ def test_never_more_than_was_reserved(models: ModelsPolicy, choices: int):
 
 def test_a_call_that_no_limit_meters_has_no_usage():
     counting = Counting()
-    of = Need.of(request(), MODELS, [applied("requests")], 128)
+    of = Need.of(request(), None, [applied("requests")], 128)
     assert counting.count(of, "m", produced(counting, of), 0) == Usage()
 
 

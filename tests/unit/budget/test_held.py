@@ -39,7 +39,8 @@ def hold(shop: Shop, warned: list[Stand]) -> Open:
     async def hold(limits: Sequence[Applied] = (TOKENS,), **body: Any) -> Held:
         asked_for = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
         exchange = testing.exchange(CHAT, body={**asked_for, **body}, given=[MODELS])
-        asked = await shop.till.ask(Need.of(exchange.request, MODELS, limits, 128), limits)
+        need = Need.of(exchange.request, MODELS.find(exchange.request.model), limits, 128)
+        asked = await shop.till.ask(need, limits)
         return Held(exchange, shop.till, asked, Counting(), lambda model: limits, warned.append)
 
     return hold
@@ -178,9 +179,10 @@ async def test_a_top_up_holds_more_and_brings_its_own_limits(shop: Shop, hold: O
     held._limits_for = lambda model: [TOKENS, extra]
     assert await held.top_up("small")
     answered(held, Usage(10, 20), Usage(1, 2))
+    held.exchange.calls[1].model = "small"
     held.charge(Produced())
     assert await settled(shop) == Standing(used=33)
-    assert await settled(shop, extra) == Standing(used=33)
+    assert await settled(shop, extra) == Standing(used=3)  # what this model used, and nothing else
 
 
 async def test_a_top_up_without_room_or_price_is_not_taken(shop: Shop, hold: Open):

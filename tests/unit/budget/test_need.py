@@ -17,7 +17,8 @@ NOW = 1.8e9
 
 
 def need(path: str = CHAT, models: ModelsPolicy = MODELS, **body) -> Need:
-    return Need.of(request(path, **body), models, [TOKENS], 128)
+    asked = request(path, **body)
+    return Need.of(asked, models.find(asked.model), [TOKENS], 128)
 
 
 def line(of: Need, limit):
@@ -82,7 +83,7 @@ def test_dated_names_and_the_one_for_all_others_have_prices():
 
 def test_limits_of_requests_need_no_price():
     limit = applied("requests")
-    of = Need.of(request(model="unheard-of"), MODELS, [limit], 128)
+    of = Need.of(request(model="unheard-of"), None, [limit], 128)
     assert of.model is None
     assert of.counted() is None
     assert line(of, limit).amount(10**6) == 1

@@ -23,7 +23,8 @@ async def shop():
 
 
 def need(models: ModelsPolicy = MODELS, limits: tuple[Applied, ...] = (TOKENS,), **body) -> Need:
-    return Need.of(request(**body), models, limits, 128)
+    asked = request(**body)
+    return Need.of(asked, models.find(asked.model), limits, 128)
 
 
 async def test_all_that_was_asked_is_granted_where_it_fits(shop: Shop):

@@ -1,14 +1,14 @@
 def test_the_shipped_policies_are_good(run):
     told = run("check")
     assert (told.code, told.err) == (0, "")
-    assert told.out == "9 policies are good; 6 of 6 cases pass\n"
+    assert told.out == "12 policies are good; 9 of 9 cases pass\n"
 
 
 def test_a_folder_may_be_named_in_either_way(run, policies):
     (policies / "cache_test.yaml").unlink()
     for words in ([str(policies)], ["--policies", str(policies)], ["--policies", "nowhere", str(policies)]):
         told = run("check", *words)
-        assert (told.code, told.out) == (0, "9 policies are good; 3 of 3 cases pass\n")
+        assert (told.code, told.out) == (0, "12 policies are good; 6 of 6 cases pass\n")
 
 
 def test_every_problem_is_told_at_once(run, policies):
@@ -32,7 +32,7 @@ def test_a_failing_case_is_code_1(run, policies):
     line = file.read_text().splitlines().index("    expect: {cache: lookup}", 8) + 1
     told = run("check", str(policies))
     assert told.code == 1
-    assert told.out == "9 policies are good; 5 of 6 cases pass\n"
+    assert told.out == "12 policies are good; 8 of 9 cases pass\n"
     where = f"{file}:{line}:21: a client may go around the cache: cache: "
     assert told.err.startswith(f"{where}expected 'lookup', got 'bypass'")
 
@@ -46,7 +46,7 @@ def test_a_case_is_counted_once_however_much_of_it_is_wrong(run, policies):
     )
     told = run("check", str(policies))
     assert told.code == 1
-    assert told.out == "9 policies are good; 3 of 4 cases pass\n"
+    assert told.out == "12 policies are good; 6 of 7 cases pass\n"
     assert told.err.count("two mistakes") == 2
 
 

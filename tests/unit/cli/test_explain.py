@@ -33,8 +33,11 @@ def test_a_table_of_what_each_stage_would_do(run, request_file):
     assert [line[:2] for line in lines[2:]] == [
         ["identify", "open"],
         ["ephemeral", "stored"],
+        ["feedback", "pass"],
+        ["experiment", "pass"],
         ["cache", "lookup"],
         ["budget", "pass"],
+        ["routing", "pass"],
         ["upstream", "call"],
     ]
 
@@ -44,8 +47,11 @@ def test_json_and_headers(run, request_file):
     assert explained(told) == {
         "identify": ("open", "tenant default"),
         "ephemeral": ("ephemeral", "asked for by the client"),
+        "feedback": ("pass", "ephemeral"),
+        "experiment": ("pass", "no experiment"),
         "cache": ("bypass", "ephemeral"),
         "budget": ("pass", "no limits"),
+        "routing": ("pass", "no alias"),
         "upstream": ("call", "openai, model gpt-5-mini"),
     }
 
@@ -53,7 +59,7 @@ def test_json_and_headers(run, request_file):
 def test_a_refusal_ends_the_road(run, request_file):
     told = run("explain", "--json", "--header", "X-DAC-Cache: never", request_file(CHAT))
     rows = explained(told)
-    assert list(rows) == ["identify", "ephemeral", "cache"]
+    assert list(rows) == ["identify", "ephemeral", "feedback", "experiment", "cache"]
     assert rows["cache"][0] == "refuse"
     assert rows["cache"][1].startswith("400 invalid_cache: ")
 

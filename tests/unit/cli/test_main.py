@@ -41,7 +41,7 @@ def test_an_unknown_flag(run, verb):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_the_same_options(run, verb):
-    told = run(verb, "--help")
+    told = run(verb, *(["redaction"] if verb == "eval" else []), "--help")
     assert told.code == 0
     for flag in ("--policies", "--state", "--store", "--upstream", "--stage-dir"):
         assert f"{flag} " in told.out
@@ -59,3 +59,10 @@ def test_a_missing_folder_is_code_2(run, words, tmp_path):
     assert (told.code, told.out) == (2, "")
     assert "nowhere" in told.err
     assert told.err.count("\n") == 1
+
+
+def test_eval_says_what_it_can_score(run):
+    assert "routing" in run("eval", "--help").out
+    assert run("eval", "rooting").err == (
+        "penstock eval: say what to score: redaction or routing; did you mean 'routing'?\n"
+    )

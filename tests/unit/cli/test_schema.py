@@ -5,7 +5,7 @@ import yaml
 
 from penstock.settings import shipped_policies
 
-FILES = "budget cache chain ephemeral identify models redaction tenants upstreams"
+FILES = "budget cache chain ephemeral experiment feedback identify models redaction routing tenants upstreams"
 NAMES = {f"{name}.schema.json" for name in FILES.split()}
 KEYWORDS = set("$schema $defs title description type properties additionalProperties required".split())
 
@@ -19,7 +19,7 @@ def test_all_schemas_on_stdout(run):
 def test_a_folder_of_schemas(run, tmp_path):
     told = run("schema", "made/here")
     assert (told.code, told.out) == (0, "")
-    assert told.err == "9 schemas in made/here\n"
+    assert told.err == "12 schemas in made/here\n"
     files = {path.name: json.loads(path.read_text()) for path in (tmp_path / "made/here").iterdir()}
     assert files == json.loads(run("schema").out)
 

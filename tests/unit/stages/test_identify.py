@@ -405,6 +405,13 @@ async def test_what_nobody_reads_is_refused_unless_the_policy_allows_it(
     await house.send(headers, path=path, method=method)
 
 
+async def test_feedback_is_ours_and_needs_a_key_like_everything(house: House) -> None:
+    await house.send(bearer(await key(house, "strict")), path="/v1/dac/feedback")
+    assert (await house.refusal({}, path="/v1/dac/feedback")).status == 401
+    near = await house.refusal(bearer(await key(house, "strict")), path="/v1/dac/feedback/more")
+    assert near.code == "endpoint_not_allowed"
+
+
 async def test_who_has_no_key_does_not_learn_which_endpoints_there_are(house: House) -> None:
     assert (await house.refusal({}, path="/v1/files", method="GET")).status == 401
     assert (await house.refusal({}, model="huge")).status == 401

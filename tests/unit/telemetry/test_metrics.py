@@ -164,3 +164,24 @@ def test_a_name_once_learned_stays_for_failures(recorder, counted):
         counted(f"{DURATION}_count", **at)
         recorder.record(exchange, status, error, exchange.began)
         assert counted(f"{DURATION}_count", **at) == 1
+
+
+def test_a_route_is_told_with_its_place(counted):
+    routes = metrics.Routes()
+    routes.accept({"east": ("azure", "eu-east")})
+    at = {"upstream": "east", "provider": "azure", "region": "eu-east", "model": "routed"}
+    counted("penstock_upstream_first_event_seconds_count", **at)
+    routes.first_event("east", "routed", 0.25)
+    assert counted("penstock_upstream_first_event_seconds_count", **at) == 1
+    assert REGISTRY.get_sample_value("penstock_upstream_first_event_seconds_sum", at) == 0.25
+    routes.state("east", "routed", slow=True)
+    assert REGISTRY.get_sample_value("penstock_upstream_slow", at) == 1
+    routes.state("east", "routed", slow=False)
+    assert REGISTRY.get_sample_value("penstock_upstream_slow", at) == 0
+
+
+def test_a_route_whose_upstream_is_gone_from_the_policies_has_no_place():
+    routes = metrics.Routes()
+    routes.state("gone", "routed", slow=True)
+    at = {"upstream": "gone", "provider": "", "region": "", "model": "routed"}
+    assert REGISTRY.get_sample_value("penstock_upstream_slow", at) == 1

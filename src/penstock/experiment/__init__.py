@@ -1,0 +1,1 @@
+"""Experiments: who is in which arm, what that arm sets, how the arms do, and when one must stop."""

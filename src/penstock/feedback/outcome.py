@@ -1,0 +1,33 @@
+"""A score joined to the decision that it is about, as the router learns from it."""
+
+import msgspec
+
+from penstock.feedback.decided import Decided
+from penstock.routing.feedback import Served
+from penstock.routing.outcomes import Learned
+from penstock.routing.outcomes import Outcome as Lesson
+
+_NEITHER = 0.5
+
+
+def lesson(decided: Decided, score: float, weight: float, *, first: bool = False) -> Lesson | None:
+    """Give what a score teaches; None where no router had a choice.
+
+    `score` is from 0 to 1; with less `weight` (above 0, at most 1) it says less and lies nearer to the
+    middle. Where a large model was asked after a small one, the client saw the large one's answer; `first`
+    says that the score is about the small one's all the same.
+    """
+    try:
+        learned = msgspec.msgpack.decode(decided.learned, type=Learned)
+        served = Served(learned.served)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    small = served is Served.SMALL and (first or len(decided.models) == 1)
+    told = _NEITHER + weight * (score - _NEITHER)
+    return Lesson(
+        decided.tenant,
+        decided.alias,
+        decided.learned,
+        small=told if small else None,
+        large=None if small else told,
+    )

@@ -1,0 +1,1 @@
+"""Work on a timer, done by one process at a time."""

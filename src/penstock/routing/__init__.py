@@ -1,0 +1,1 @@
+"""Routing: which model answers, how sure that is, and what was learned."""

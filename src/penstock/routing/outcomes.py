@@ -1,0 +1,113 @@
+"""Outcomes on their way to the trainer: what is known of an answer, with no word of it."""
+
+import asyncio
+import contextlib
+import secrets
+from asyncio import Task
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from penstock.errors import StoreUnavailable
+from penstock.routing.features import Features
+from penstock.routing.feedback import Observed, Served
+from penstock.stores.keyring import Keyring, SealBroken
+from penstock.stores.records import Records
+
+TABLE: Final = "outcomes"
+_EVERY_S: Final = 1.0
+_MOST_WAITING: Final = 5_000  # while the store is gone
+
+
+class Learned(msgspec.Struct, frozen=True, array_like=True):
+    """What was known when a request was routed: its features, who was asked, and how likely that was."""
+
+    words: frozenset[int]
+    options: frozenset[int]
+    shape: frozenset[int]
+    served: str
+    chance: float
+    topic: str | None
+
+    @classmethod
+    def of(cls, features: Features, served: Served, chance: float, topic: str | None) -> "Learned":
+        """Put it together."""
+        words, options, shape = map(frozenset, (features.words, features.options, features.shape))
+        return cls(words, options, shape, served.value, chance, topic)
+
+    def packed(self) -> bytes:
+        """Give the bytes that an exchange carries along."""
+        return msgspec.msgpack.encode(self)
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """How good answers to one request were, from 0 to 1, of the models of which that is known."""
+
+    tenant: str
+    alias: str
+    learned: bytes
+    small: float | None = None
+    large: float | None = None
+    answer_features: bytes = b""
+    small_right: bool | None = None
+
+    def observed(self) -> Observed:
+        """Give it as the learner takes it. Raises msgspec.DecodeError."""
+        told = msgspec.msgpack.decode(self.learned, type=Learned)
+        features = Features(told.words, told.options, told.shape)
+        return Observed(features, Served(told.served), told.chance, self.small, self.large, told.topic)
+
+
+class Outcomes:
+    """Puts outcomes where the trainer finds them, sealed, in batches."""
+
+    def __init__(self, records: Records, keyring: Keyring) -> None:
+        self._records = records
+        self._keyring = keyring
+        self._waiting: dict[str, bytes] = {}
+        self._putting: Task[None] | None = None
+
+    def put(self, outcome: Outcome) -> None:
+        """Send it soon; while the store is gone the latest wait."""
+        if len(self._waiting) >= _MOST_WAITING:
+            return
+        key = secrets.token_hex(8)
+        self._waiting[key] = self._keyring.seal(TABLE, msgspec.msgpack.encode(outcome), key.encode())
+        if self._putting is None or self._putting.done():
+            self._putting = asyncio.get_running_loop().create_task(self._put())
+
+    async def take(self) -> list[Outcome]:
+        """Take all that wait in the store; each goes to one process only. Raises StoreUnavailable."""
+        _, table = await self._records.read(TABLE)
+        taken: list[Outcome] = []
+        for key, sealed in (table or {}).items():
+            try:
+                if not await self._records.delete(TABLE, key):
+                    continue  # another process was faster
+            except StoreUnavailable:
+                break  # what was taken so far is in no store any more
+            with contextlib.suppress(SealBroken, msgspec.DecodeError, msgspec.ValidationError):
+                plain = self._keyring.open(TABLE, sealed, key.encode())
+                taken.append(msgspec.msgpack.decode(plain, type=Outcome))
+        return taken
+
+    async def stop(self) -> None:
+        """Send what waits."""
+        if self._putting is not None:
+            self._putting.cancel()
+        with contextlib.suppress(StoreUnavailable):
+            await self._flush()
+
+    async def _put(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(_EVERY_S)
+            with contextlib.suppress(StoreUnavailable):
+                await self._flush()
+
+    async def _flush(self) -> None:
+        batch: Mapping[str, bytes] = dict(self._waiting)
+        if batch:
+            await self._records.put(TABLE, batch)
+            for key in batch:
+                self._waiting.pop(key, None)

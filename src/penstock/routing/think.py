@@ -1,0 +1,102 @@
+"""Thinking about a request before anybody answers: what it is about, and who should be asked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from penstock.clock import Clock
+from penstock.exchange import Exchange
+from penstock.models.policy import ModelsPolicy
+from penstock.openai.request import Request
+from penstock.routing.asked import text_of, tokens_of
+from penstock.routing.choose import Asking, Choice, able, chosen, ruled
+from penstock.routing.features import Features, prompt_features
+from penstock.routing.intents import IntentClassifier
+from penstock.routing.lately import Gains, Stuck, Threads
+from penstock.routing.policy import Alias
+from penstock.routing.weights import Weights
+from penstock.tenants.policy import TenantsPolicy, zone_of
+
+WeightsOf = Callable[[str, str], Weights]
+"""Gives the live scorer of a tenant's alias."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What is known before anybody answers. `asked` is the request as it came, `thread` a keyed hash."""
+
+    name: str
+    alias: Alias
+    asked: Request
+    prompt: str
+    features: Features
+    choice: Choice
+    thread: bytes | None
+    stuck: Stuck | None
+
+
+class Thinker:
+    """Knows the intents, the latest gains, and who answered which thread."""
+
+    def __init__(self, clock: Clock, weights: WeightsOf) -> None:
+        self._clock = clock
+        self._weights = weights
+        self._gains: dict[tuple[str, str], tuple[Weights, Gains]] = {}
+        self._intents: IntentClassifier | None = None
+        self.threads = Threads()
+
+    def learn_intents(self, intents: Mapping[str, Sequence[str]]) -> None:
+        """Learn the intents; seconds for thousands of examples."""
+        self._intents = IntentClassifier.train(intents) if intents else None
+
+    def think(self, exchange: Exchange, name: str, alias: Alias, thread: bytes | None) -> Thought:
+        """Read a request and choose who answers; its intent is noted on the exchange."""
+        prompt = text_of(exchange.request)
+        found = self._intents.intent(prompt) if self._intents is not None else None
+        exchange.intent = found.label if found is not None and found.in_scope else None
+        features = prompt_features(prompt)
+        if exchange.intent:
+            features = features.with_shape([f"intent={exchange.intent}"])
+        stuck = self.threads.get(thread, self._clock.now()) if thread is not None else None
+        choice = self._choose(exchange, name, alias, features, stuck)
+        return Thought(name, alias, exchange.request, prompt, features, choice, thread, stuck)
+
+    def _choose(
+        self, exchange: Exchange, name: str, alias: Alias, features: Features, stuck: Stuck | None
+    ) -> Choice:
+        candidates = able(alias, exchange.request, exchange.policies[ModelsPolicy])
+        if len(candidates) == 1:
+            return Choice(candidates[0], None, "the only one that can")
+        rule = ruled(alias.rules, self._asking(exchange))
+        if rule is not None and (choice := chosen(candidates, rule[1], f"rule {rule[0]}")):
+            return choice
+        if stuck is not None and (choice := chosen(candidates, stuck.model, "as before in its thread")):
+            return choice
+        small = Choice(candidates[0], candidates[-1], "by policy")
+        large = Choice(candidates[-1], None, "by policy")
+        if alias.decide != "scorer":
+            return small if alias.decide == "small" else large
+        if self._intents is not None and exchange.intent is None:
+            unknown = small if alias.unknown == "small" else large
+            return Choice(unknown.candidate, unknown.larger, "no intent fits")
+        weights = self._weights(exchange.tenant, name)
+        gain = weights.gain(features)
+        rank = self._gains_by(weights, (exchange.tenant, name)).rank(gain)
+        scored = large if rank >= 1 - alias.large_share and gain >= alias.least_gain else small
+        return Choice(scored.candidate, scored.larger, f"gain {gain:+.3f}, above {rank:.0%} of the latest")
+
+    def _gains_by(self, weights: Weights, place: tuple[str, str]) -> Gains:
+        """Give the latest gains by this scorer: what another one said is on another scale."""
+        before, gains = self._gains.get(place, (weights, Gains()))
+        if before is not weights and before.digest() != weights.digest():
+            gains.forget()
+        self._gains[place] = weights, gains
+        return gains
+
+    def _asking(self, exchange: Exchange) -> Asking:
+        tenants = exchange.policies[TenantsPolicy]
+        tenant = tenants.tenant(exchange.tenant)
+        zone = tenant.zone if tenant is not None else zone_of(tenants.defaults.timezone)
+        request = exchange.request
+        return Asking(
+            exchange.tenant, exchange.intent, request.headers, tokens_of(request), self._clock.now(), zone
+        )

@@ -1,0 +1,46 @@
+"""A score becomes what the router learns: about the right model, and no stronger than its weight."""
+
+import pytest
+from feedback_bits import decided
+
+from penstock.feedback.outcome import lesson
+from penstock.routing.feedback import Served
+from penstock.routing.outcomes import Learned
+
+
+def learned(served):
+    empty = frozenset[int]()
+    return Learned(frozenset({1, 2}), empty, empty, served, 0.5, "maths").packed()
+
+
+def taught(score, weight=1.0, *, served="small", models=("small",), first=False):
+    its = lesson(decided(learned=learned(served), models=list(models)), score, weight, first=first)
+    assert its is not None
+    return its.small, its.large
+
+
+@pytest.mark.parametrize(
+    ("score", "weight", "told"),
+    [(1.0, 1.0, 1.0), (0.0, 1.0, 0.0), (0.25, 1.0, 0.25), (0.0, 0.4, 0.3), (1.0, 0.2, 0.6), (0.5, 0.1, 0.5)],
+)
+def test_less_weight_lies_nearer_to_the_middle(score, weight, told):
+    assert taught(score, weight) == (pytest.approx(told), None)
+
+
+def test_the_score_is_about_the_model_that_the_client_saw():
+    assert taught(0.0, served="large", models=("large",)) == (None, 0.0)
+    assert taught(0.0, models=("small", "large")) == (None, 0.0)
+    assert taught(0.0, models=("small", "large"), first=True) == (0.0, None)
+
+
+def test_the_decision_comes_along_as_the_router_left_it():
+    bytes_ = learned("small")
+    its = lesson(decided(learned=bytes_), 1.0, 1.0)
+    assert (its.tenant, its.alias, its.learned) == ("acme", "auto", bytes_)
+    seen = its.observed()
+    assert (seen.small, seen.large, seen.served, seen.topic) == (1.0, None, Served.SMALL, "maths")
+
+
+@pytest.mark.parametrize("odd", [b"", b"\xc1", b"features", learned("medium")])
+def test_what_no_router_decided_teaches_nothing(odd):
+    assert lesson(decided(learned=odd), 1.0, 1.0) is None

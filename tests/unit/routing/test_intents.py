@@ -1,0 +1,100 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.routing.intent_features import intent_features
+from penstock.routing.intents import IntentClassifier
+
+EXAMPLES = {
+    "translation": [
+        "translate this sentence into french",
+        "how do you say good morning in spanish",
+        "what is the german word for bread",
+        "translate the letter below into english",
+        "say thank you in japanese",
+        "put this paragraph into italian",
+    ],
+    "code": [
+        "write a python function that sorts a list",
+        "why does this javascript loop never end",
+        "fix the bug in my sql query",
+        "refactor this class into two functions",
+        "write a unit test for the parser function",
+        "explain what this regex matches in python",
+    ],
+    "maths": [
+        "what is 12 times 14",
+        "solve the equation x squared equals nine",
+        "compute the integral of sine",
+        "how many apples are left if 3 of 10 are eaten",
+        "what is 15 percent of 80",
+        "find the derivative of x cubed",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def classifier() -> IntentClassifier:
+    return IntentClassifier.train(EXAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("translate my letter into spanish", "translation"),
+        ("write a function in python", "code"),
+        ("what is 20 percent of 45", "maths"),
+    ],
+)
+def test_a_few_examples_are_enough_for_what_is_like_them(classifier, text: str, label: str):
+    assert classifier.intent(text).label == label
+
+
+def test_what_it_was_taught_it_knows(classifier):
+    known = [(label, text) for label, texts in EXAMPLES.items() for text in texts]
+    assert all(classifier.rank(text)[0] == label for label, text in known)
+
+
+def test_the_same_examples_make_the_same_classifier(classifier):
+    again = IntentClassifier.train(EXAMPLES)
+    assert again.threshold == classifier.threshold
+    assert again.intent("fix my loop") == classifier.intent("fix my loop")
+
+
+def test_a_text_of_unknown_features_has_no_intent(classifier):
+    found = classifier.intent("\u6771\u4eac")
+    assert not found.in_scope
+
+
+def test_an_empty_text_has_no_intent(classifier):
+    assert not classifier.intent("").in_scope
+
+
+def test_texts_out_of_scope_raise_the_bar():
+    strange = ["what is the weather", "how do you make bread", "find a good film", "is this the way home"]
+    strict = IntentClassifier.train(EXAMPLES, strange)
+    assert sum(not strict.intent(text).in_scope for text in strange) >= 2
+    assert strict.intent("translate this sentence into french").in_scope
+
+
+def test_one_label_alone_can_be_learned():
+    assert IntentClassifier.train({"chat": ["hello there", "good day"]}).intent("hello").label == "chat"
+
+
+def test_without_examples_nothing_is_known():
+    assert not IntentClassifier.train({}).intent("hello").in_scope
+
+
+def test_features_know_words_pairs_and_runs_of_letters():
+    words, runs = intent_features("red sea")
+    assert len(words) == 3
+    assert len(runs) == len(" red sea ") - 3
+
+
+def test_a_long_text_is_known_by_its_start():
+    assert intent_features("word " * 500) == intent_features("word " * 600)
+
+
+@given(st.text())
+def test_any_text_can_be_asked(text: str):
+    assert all(isinstance(grams, frozenset) for grams in intent_features(text))

@@ -1,0 +1,73 @@
+"""Shares hold from the first request on, also where all gains are equal; threads end in time."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from penstock.routing.lately import Gains, Stuck, Threads
+
+
+def large(gains, share, count=2_000):
+    """Give how many of the requests rank among this share."""
+    seen = Gains()
+    return sum(seen.rank(gain) >= 1 - share for gain in gains[:count])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("kind", ["random", "few", "equal"])
+def test_a_share_is_kept_over_two_thousand_requests(share, kind):
+    rng = random.Random(7)  # noqa: S311
+    draw = {"random": lambda: rng.gauss(0, 1), "few": lambda: float(rng.randrange(3)), "equal": lambda: 0.0}
+    gains = [draw[kind]() for _ in range(2_000)]
+    assert large(gains, share) / 2_000 == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_a_share_is_never_exceeded_by_much_on_the_way(share):
+    rng, seen, among = random.Random(3), Gains(), 0  # noqa: S311
+    for number in range(1, 2_001):
+        among += seen.rank(rng.gauss(0, 1)) >= 1 - share
+        assert among <= share * number + 4 * (share * number) ** 0.5 + 1
+
+
+@settings(max_examples=30)
+@given(gains=some.lists(some.floats(-1, 1), min_size=1, max_size=60))
+def test_a_rank_is_the_share_of_those_that_gain_less(gains):
+    seen, before = Gains(), []
+    for gain in gains:
+        rank = seen.rank(gain)
+        below = sum(other < gain for other in before)
+        equal = sum(abs(other - gain) <= 1e-12 and other >= gain for other in before)
+        assert below / (len(before) + 1) <= rank <= (below + equal + 1) / (len(before) + 1)
+        before.append(gain)
+
+
+def test_what_is_long_past_counts_for_nothing():
+    seen = Gains()
+    for number in range(1_000):
+        seen.rank(100 + number)
+    for number in range(1_000):
+        seen.rank(number / 1_000)
+    assert seen.rank(2.0) > 0.99
+    assert len(seen._sorted) == len(seen._latest) == 1_000
+
+
+def test_a_thread_ends_in_time():
+    threads = Threads()
+    stuck = Stuck("small", "east", until=10.0)
+    threads.keep(b"t", stuck)
+    assert threads.get(b"t", 9.9) == stuck
+    assert threads.get(b"t", 10.0) is None
+    assert threads.get(b"u", 0.0) is None
+
+
+def test_the_oldest_thread_makes_room():
+    threads = Threads()
+    for number in range(50_000):
+        threads.keep(b"%d" % number, Stuck("small", None, 1.0))
+    threads.keep(b"0", Stuck("large", None, 1.0))  # heard of again
+    threads.keep(b"new", Stuck("small", None, 1.0))
+    assert threads.get(b"1", 0.0) is None
+    assert threads.get(b"0", 0.0) == Stuck("large", None, 1.0)

@@ -1,0 +1,152 @@
+"""Outcomes on their way: sealed for their place, taken once, and kept while the store is gone."""
+
+import asyncio
+
+import msgspec
+import pytest
+from routing_house import settle
+
+from penstock.errors import StoreUnavailable
+from penstock.routing import outcomes as module
+from penstock.routing.features import prompt_features
+from penstock.routing.feedback import Served
+from penstock.routing.outcomes import TABLE, Learned, Outcome, Outcomes
+from penstock.stores.keyring import Keyring
+from penstock.stores.memory import MemoryRecords
+
+MARKER = "MARKER-xyzzy"
+
+
+def outcome(number: int = 0, **fields):
+    learned = Learned.of(prompt_features(f"{MARKER} {number}"), Served.SMALL, 0.5, "code").packed()
+    return Outcome("acme", "auto", learned, **{"small": 0.25, "large": 1.0, **fields})
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(module, "_EVERY_S", 0.0)
+
+
+@pytest.fixture
+def records():
+    return MemoryRecords()
+
+
+@pytest.fixture
+async def sender(records):
+    sender = Outcomes(records, Keyring(bytes(32)))
+    yield sender
+    records.gone = False
+    await sender.stop()
+
+
+def taker(records, master=bytes(32)):
+    return Outcomes(records, Keyring(master))
+
+
+async def test_what_was_put_is_taken_once(sender, records):
+    put = [outcome(number) for number in range(3)]
+    for each in put:
+        sender.put(each)
+    await settle()
+    taken = await taker(records).take()
+    assert sorted(taken, key=put.index) == put
+    assert await taker(records).take() == []
+
+
+def test_an_outcome_says_what_the_learner_wants():
+    seen = outcome().observed()
+    assert (seen.served, seen.chance, seen.small, seen.large) == (Served.SMALL, 0.5, 0.25, 1.0)
+    assert seen.topic == "code"
+    assert seen.features == prompt_features(f"{MARKER} 0")
+
+
+@pytest.mark.parametrize("learned", [b"", b"\xc1", b"junk", msgspec.msgpack.encode([1, 2])])
+def test_what_cannot_be_read_is_refused(learned):
+    with pytest.raises(msgspec.MsgspecError):
+        Outcome("acme", "auto", learned).observed()
+
+
+async def test_records_hold_no_word_and_no_hash_in_the_clear(sender, records):
+    sender.put(outcome())
+    await settle()
+    _, table = await records.read(TABLE)
+    (sealed,) = table.values()
+    assert MARKER.encode() not in sealed
+    assert b"acme" not in sealed
+    assert outcome().learned[:16] not in sealed
+
+
+async def test_foreign_moved_and_broken_records_do_not_count_and_are_gone(sender, records):
+    sender.put(outcome())
+    await settle()
+    _, table = await records.read(TABLE)
+    ((key, sealed),) = table.items()
+    await records.put(TABLE, {"elsewhere": sealed, "broken": sealed[:-1], "junk": b"", "short": b"x" * 12})
+    foreign = Keyring(b"f" * 32).seal(TABLE, msgspec.msgpack.encode(outcome()), b"foreign")
+    other = Keyring(bytes(32)).seal(TABLE, msgspec.msgpack.encode({"no": "outcome"}), b"other")
+    await records.put(TABLE, {"foreign": foreign, "other": other})
+    assert await taker(records).take() == [outcome()]
+    assert (await records.read(TABLE))[1] == {}
+    assert key
+
+
+async def test_of_two_that_take_at_once_each_outcome_goes_to_one(sender, records):
+    class Slow(MemoryRecords):
+        async def delete(self, table, key):
+            await asyncio.sleep(0)
+            return await records.delete(table, key)
+
+        async def read(self, table, unless=0):
+            return await records.read(table, unless)
+
+    for number in range(10):
+        sender.put(outcome(number))
+    await settle()
+    one, other = await asyncio.gather(taker(Slow()).take(), taker(Slow()).take())
+    assert len(one) + len(other) == 10
+
+
+async def test_a_store_that_goes_on_the_way_loses_nothing_that_was_taken(sender, records):
+    for number in range(3):
+        sender.put(outcome(number))
+    await settle()
+    deleted = records.delete
+
+    async def once(table, key):
+        done = await deleted(table, key)
+        records.gone = True
+        return done
+
+    records.delete = once
+    first = await taker(records).take()
+    records.delete, records.gone = deleted, False
+    rest = await taker(records).take()
+    assert (len(first), len(rest)) == (1, 2)
+
+
+async def test_while_the_store_is_gone_they_wait(sender, records):
+    records.gone = True
+    sender.put(outcome(1))
+    await settle()
+    sender.put(outcome(2))
+    with pytest.raises(StoreUnavailable):
+        await taker(records).take()
+    records.gone = False
+    await settle()
+    assert len(await taker(records).take()) == 2
+
+
+async def test_only_so_many_wait(sender, records):
+    records.gone = True
+    for number in range(5_010):
+        sender.put(outcome(number))
+    assert len(sender._waiting) == 5_000
+
+
+async def test_the_end_sends_what_waits(records, monkeypatch):
+    monkeypatch.setattr(module, "_EVERY_S", 60.0)
+    sender = Outcomes(records, Keyring(bytes(32)))
+    sender.put(outcome())
+    await sender.stop()
+    assert await taker(records).take() == [outcome()]

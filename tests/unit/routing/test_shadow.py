@@ -1,0 +1,159 @@
+"""Shadow traffic: the other model is asked once the answer is whole, for its own money, beside the road."""
+
+import asyncio
+
+import msgspec
+import pytest
+from routing_house import House, alias, cascade, refuse, settle, tasks
+
+from penstock import testing
+from penstock.routing.outcomes import Outcomes
+
+NUMBER = "How many apples are left?"
+
+
+@pytest.fixture
+async def build():
+    houses = []
+
+    async def make(its=None, **answers):
+        house = await House(its or alias(shadow=0.25)).open()
+        house.stage._shadow._rng = Always()
+        house.upstream.answers.update({"small": "7", "large": "The answer is 8", **answers})
+        houses.append(house)
+        return house
+
+    before = tasks()
+    yield make
+    for house in houses:
+        await house.close()
+    await settle()
+    assert tasks() <= before
+
+
+class Always:
+    """Chance that draws every request."""
+
+    drawn = 0.0
+
+    def random(self):
+        return self.drawn
+
+
+async def learned(house):
+    """Give what waits for the trainer."""
+    await settle()
+    mine = house.stage._outcomes
+    if mine._waiting:
+        await mine._flush()
+    return await Outcomes(house.records, house.resources.keyring).take()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("decide", "first", "other"), [("small", "small", "large"), ("large", "large", "small")]
+)
+async def test_the_other_model_is_asked_and_the_two_compared(build, stream, decide, first, other):
+    house = await build(alias(decide=decide, shadow=0.25))
+    exchange = await house.ask(NUMBER, stream=stream, stream_options={"include_usage": True})
+    (outcome,) = await learned(house)
+    assert house.upstream.asked == [first, other]
+    assert (outcome.tenant, outcome.alias, outcome.small, outcome.large) == ("acme", "auto", 0.0, 1.0)
+    assert outcome.small_right is False
+    assert outcome.learned == exchange.learned
+    assert outcome.observed().served.value == first
+    body = house.upstream.seen[1].request.body
+    assert (body["stream"], "stream_options" in body) == (False, False)
+
+
+async def test_the_clients_exchange_knows_nothing_of_it(build):
+    house = await build()
+    exchange = house.exchange(NUMBER)
+    exchange.inspected = True
+    body = await testing.read(await house.answer(exchange))
+    await learned(house)
+    assert [call.model for call in exchange.calls] == ["small"]
+    assert (exchange.attempts, exchange.answer_headers["x-dac-model"]) == (1, "small-on-the-wire")
+    assert bytes(exchange.received) == body
+    assert exchange.request.model == "small-on-the-wire"
+
+
+async def test_the_road_does_not_wait(build):
+    house = await build()
+    house.upstream.gates["large"] = asyncio.Event()
+    await house.ask(NUMBER)
+    assert house.upstream.asked == ["small"]
+    await settle()
+    assert house.upstream.asked == ["small", "large"]
+    house.upstream.gates["large"].set()
+    assert len(await learned(house)) == 1
+
+
+async def test_it_waits_for_the_end_of_a_stream(build):
+    house = await build()
+    reply = await house.answer(house.exchange(NUMBER, stream=True))
+    batches = reply.stream.batches()
+    await anext(batches)
+    await settle()
+    assert house.upstream.asked == ["small"]
+    await batches.aclose()  # the client leaves: no whole answer to compare
+    assert (await learned(house), house.upstream.asked) == ([], ["small"])
+
+
+@pytest.mark.parametrize("drawn", [0.25, 0.5])
+async def test_chance_decides(build, drawn):
+    house = await build()
+    house.stage._shadow._rng.drawn = drawn
+    await house.ask(NUMBER)
+    assert (await learned(house), house.upstream.asked) == ([], ["small"])
+
+
+async def test_an_ephemeral_one_is_never_compared(build):
+    house = await build()
+    exchange = house.exchange(NUMBER)
+    exchange.ephemeral = True
+    await house.answer(exchange)
+    assert (await learned(house), house.upstream.asked) == ([], ["small"])
+
+
+@pytest.mark.parametrize("fails", [{"large": refuse()}, {"large": 500}, {"small": 500}, {"large": "no idea"}])
+async def test_what_fails_or_cannot_be_compared_teaches_nothing(build, fails):
+    house = await build(**fails)
+    await house.ask(NUMBER)
+    assert await learned(house) == []
+
+
+async def test_one_model_alone_has_nobody_to_be_compared_with(build):
+    house = await build(alias("small", shadow=0.25))
+    await house.ask(NUMBER)
+    assert (await learned(house), house.upstream.asked) == ([], ["small"])
+
+
+async def test_a_second_opinion_is_not_taken_for_the_answer(build):
+    its = cascade(second_opinion="nano").model_copy(update={"shadow": 0.25})
+    house = await build(its, nano="7", large="7")
+    house.upstream.gates["nano"] = gate = asyncio.Event()
+    asking = asyncio.ensure_future(house.ask(NUMBER))
+    await settle()
+    gate.set()  # the opinion comes last
+    exchange = await asking
+    assert [call.model for call in exchange.calls] == ["small", "nano"]
+    (outcome,) = await learned(house)
+    assert (outcome.small, house.upstream.asked[-1]) == (1.0, "large")
+
+
+async def test_the_end_ends_it(build):
+    house = await build()
+    house.upstream.gates["large"] = asyncio.Event()
+    await house.ask(NUMBER)
+    await settle()
+    await house.stage._shadow.stop()
+    assert house.upstream.cancelled == ["large"]
+
+
+async def test_no_word_is_kept(build):
+    house = await build(small="7 MARKER-small", large="7 MARKER-large")
+    await house.ask(NUMBER + " MARKER-prompt")
+    (outcome,) = await learned(house)
+    assert b"MARKER" not in msgspec.msgpack.encode(outcome)
+    assert b"marker" not in msgspec.msgpack.encode(outcome)

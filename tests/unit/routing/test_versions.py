@@ -1,0 +1,139 @@
+"""Versions of a scorer: sealed for their place, the last ten, seen by every process, and put back."""
+
+import pytest
+from routing_house import settle
+
+from penstock.errors import StoreUnavailable
+from penstock.routing import versions as module
+from penstock.routing.features import Features
+from penstock.routing.guarantee import Kept
+from penstock.routing.versions import TABLE, History, Version, Versions
+from penstock.routing.weights import NOTHING, Weights
+from penstock.stores.keyring import Keyring
+from penstock.stores.memory import MemoryRecords
+
+SEEN = Features({7}, frozenset(), frozenset())
+PROMISE = Kept(0.5, 0.8, 200, 2, 0.03)
+
+
+def version(number, gain=None, promise=None):
+    gain = Weights((1.0, 1.0, 1.0), number / 10 if gain is None else gain, {7: 0.25})
+    return Version(
+        number, 1_800_000_000.0, 100, "wins", gain.packed(), NOTHING.packed(), promise, gain.digest()
+    )
+
+
+def history(*numbers, tenant="acme", alias="auto"):
+    its = History(tenant, alias)
+    for number in numbers:
+        its.add(version(number, promise=PROMISE))
+    return its
+
+
+@pytest.fixture
+def records():
+    return MemoryRecords()
+
+
+def process(records, master=bytes(32)):
+    return Versions(records, Keyring(master))
+
+
+def gain(versions, tenant="acme", alias="auto"):
+    return versions.weights(tenant, alias).gain(SEEN)
+
+
+async def test_before_anything_is_learned_nothing_is_known(records):
+    versions = process(records)
+    await versions.look()
+    assert versions.weights("acme", "auto") is NOTHING
+    assert versions.trust("acme", "auto").promise is None
+    assert versions.history("acme", "auto") == History("acme", "auto")
+    assert versions.histories() == []
+
+
+async def test_what_one_writes_another_reads_and_no_other_tenant_or_alias_has_it(records):
+    one, other = process(records), process(records)
+    await one.write(history(1))
+    assert gain(one) == pytest.approx(0.35)
+    await other.look()
+    assert gain(other) == gain(one)
+    assert other.trust("acme", "auto").promise == PROMISE
+    assert other.history("acme", "auto") == history(1)
+    assert other.weights("globex", "auto") is other.weights("acme", "gpt-4o") is NOTHING
+
+
+async def test_after_a_restart_the_live_weights_are_read_again(records):
+    await process(records).write(history(1, 2))
+    again = process(records)
+    await again.start()
+    assert gain(again) == pytest.approx(0.45)
+    await again.stop()
+
+
+async def test_ten_are_kept_and_the_last_one_is_live(records):
+    its = history(*range(1, 14))
+    assert [each.number for each in its.versions] == list(range(4, 14))
+    assert (its.live, its.version().number) == (13, 13)
+    assert its.version(4).made == "2027-01-15T08:00:00+00:00"
+    assert its.version(3) is None
+
+
+async def test_an_older_one_or_none_can_be_put_back(records):
+    versions = process(records)
+    its = history(1, 2, 3)
+    its.live = 1
+    await versions.write(its)
+    assert gain(versions) == pytest.approx(0.35)
+    its.live = 0
+    await versions.write(its)
+    assert versions.weights("acme", "auto") is NOTHING
+    assert versions.trust("acme", "auto").promise is None
+    assert len(versions.history("acme", "auto").versions) == 3
+
+
+async def test_a_running_process_sees_it_within_a_poll(records, monkeypatch):
+    monkeypatch.setattr(module, "_POLL_S", 0.0)
+    one, other = process(records), process(records)
+    await other.start()
+    await one.write(history(1))
+    await settle()
+    assert gain(other) == pytest.approx(0.35)
+    records.gone = True
+    await settle()
+    records.gone = False
+    await one.write(history(1, 2))
+    await settle()
+    assert gain(other) == pytest.approx(0.45)
+    await other.stop()
+
+
+async def test_a_store_that_is_gone_at_the_start_is_no_error(records):
+    records.gone = True
+    versions = process(records)
+    await versions.start()
+    assert versions.weights("acme", "auto") is NOTHING
+    await versions.stop()
+    with pytest.raises(StoreUnavailable):
+        await versions.write(history(1))
+
+
+async def test_foreign_moved_and_broken_records_do_not_count(records, caplog):
+    await process(records, b"f" * 32).write(history(1))
+    await process(records).write(history(2, tenant="globex"))
+    _, table = await records.read(TABLE)
+    sealed = table["globex/auto"]
+    await records.put(TABLE, {"moved/auto": sealed, "broken/auto": sealed[:-2], "junk/auto": b"junk"})
+    versions = process(records)
+    await versions.look()
+    assert [each.tenant for each in versions.histories()] == ["globex"]
+    told = [line for line in caplog.messages if "was not written by this keyring" in line]
+    assert {line.split()[3] for line in told} >= {"acme/auto", "moved/auto", "broken/auto", "junk/auto"}
+
+
+async def test_records_hold_nothing_in_the_clear(records):
+    await process(records).write(history(1))
+    _, table = await records.read(TABLE)
+    (sealed,) = table.values()
+    for clear in (b"wins", b"acme", version(1).gain[:8], version(1).digest.encode()):
+        assert clear not in sealed
