@@ -55,9 +55,10 @@ class Exchange:
     `tenant` pays, for a `project` and a `user` where the key `key_id` names them. `calls` are the upstream
     calls that were answered, each of which costs something. `sharers` are exchanges that get this one's
     answer without a call of their own. Without a `purse` no limit holds. `substituted` says that another
-    model answers than the client named, so that nobody may take it for that one's answer later. `target`
-    is the upstream that a stage chose; `intent` what the request is about; `arms` the arm of each experiment;
-    `learned` what a router may learn from once the outcome is known.
+    model answers than the client named, so that nobody may take it for that one's answer later. `escalated`
+    says that a second model was asked because the first one's answer did not pass. `target` is the upstream
+    that a stage chose; `intent` what the request is about; `arms` the arm of each experiment; `learned` what
+    a router may learn from once the outcome is known.
     `client_key` is what the client authenticated with; it is never shown. `ephemeral` means that
     nothing of this exchange persists. `answer_headers` reach the client on whatever answer it gets.
     `redactions` counts findings by type and action. `told_id` is the request id that the client was
@@ -87,6 +88,7 @@ class Exchange:
     usage: Usage | None = None
     purse: Purse | None = field(default=None, repr=False)
     substituted: bool = False
+    escalated: bool = False
     target: str | None = None
     intent: str | None = None
     arms: dict[str, str] = field(default_factory=dict)

@@ -36,6 +36,7 @@ class Decided(msgspec.Struct, frozen=True):
     learned: bytes = b""
     arms: list[InArm] = []
     rated: bool = False
+    escalated: bool = False
 
 
 _MOST_WAITING: Final = 10_000

@@ -22,12 +22,13 @@ def lesson(decided: Decided, score: float, weight: float, *, first: bool = False
         served = Served(learned.served)
     except (msgspec.MsgspecError, ValueError):
         return None
-    small = served is Served.SMALL and (first or len(decided.models) == 1)
+    small = served is Served.SMALL and (first or not decided.escalated)
     told = _NEITHER + weight * (score - _NEITHER)
+    about = learned if small else msgspec.structs.replace(learned, served=Served.LARGE.value)
     return Lesson(
         decided.tenant,
         decided.alias,
-        decided.learned,
+        about.packed(),
         small=told if small else None,
         large=None if small else told,
     )

@@ -108,7 +108,7 @@ def own_signs(exchange: Exchange, *, left: bool) -> Iterator[Sign]:
     """Give what an exchange says about its own answer."""
     if left:
         yield "abandoned"
-    if len(exchange.calls) > 1:
+    if exchange.escalated:
         yield "escalated"
     if exchange.attempts > max(1, len(exchange.calls)):
         yield "fallback"

@@ -94,6 +94,7 @@ class Escalation:
                 reply = await self.asker.ask_paid(self.exchange, self.thought, self.larger, self.proceed)
                 if reply.status == 200:
                     await answered.drop()
+                    self.exchange.escalated = True
                     self.exchange.decide(STAGE, "escalated", reason)
                     return reply
                 failure = f"{self.larger.model} answered {reply.status}"

@@ -5,6 +5,7 @@ import contextlib
 import secrets
 from asyncio import Task
 from collections.abc import Mapping
+from itertools import batched
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from penstock.stores.records import Records
 
 TABLE: Final = "outcomes"
 _EVERY_S: Final = 1.0
+_STEP: Final = 100  # taken at once: one write for all of them
 _MOST_WAITING: Final = 5_000  # while the store is gone
 
 
@@ -81,16 +83,23 @@ class Outcomes:
         """Take all that wait in the store; each goes to one process only. Raises StoreUnavailable."""
         _, table = await self._records.read(TABLE)
         taken: list[Outcome] = []
-        for key, sealed in (table or {}).items():
-            try:
-                if not await self._records.delete(TABLE, key):
-                    continue  # another process was faster
-            except StoreUnavailable:
+        for step in batched((table or {}).items(), _STEP):
+            deleted = await asyncio.gather(
+                *(self._records.delete(TABLE, key) for key, _ in step), return_exceptions=True
+            )
+            for (key, sealed), gone in zip(step, deleted, strict=True):
+                if gone is True:  # else another process was faster, or the store is gone
+                    taken += self._opened(key, sealed)
+            if not all(isinstance(gone, bool) for gone in deleted):
                 break  # what was taken so far is in no store any more
-            with contextlib.suppress(SealBroken, msgspec.DecodeError, msgspec.ValidationError):
-                plain = self._keyring.open(TABLE, sealed, key.encode())
-                taken.append(msgspec.msgpack.decode(plain, type=Outcome))
         return taken
+
+    def _opened(self, key: str, sealed: bytes) -> list[Outcome]:
+        try:
+            plain = self._keyring.open(TABLE, sealed, key.encode())
+            return [msgspec.msgpack.decode(plain, type=Outcome)]
+        except (SealBroken, msgspec.DecodeError, msgspec.ValidationError):
+            return []
 
     async def stop(self) -> None:
         """Send what waits."""

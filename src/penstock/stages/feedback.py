@@ -261,6 +261,7 @@ class _Answered(Observer):
             cost_usd=cost_usd(exchange),
             learned=exchange.learned,
             arms=list(self._arms()),
+            escalated=exchange.escalated,
         )
 
     def _arms(self) -> Sequence[InArm]:

@@ -13,8 +13,8 @@ def learned(served):
     return Learned(frozenset({1, 2}), empty, empty, served, 0.5, "maths").packed()
 
 
-def taught(score, weight=1.0, *, served="small", models=("small",), first=False):
-    its = lesson(decided(learned=learned(served), models=list(models)), score, weight, first=first)
+def taught(score, weight=1.0, *, served="small", escalated=False, first=False):
+    its = lesson(decided(learned=learned(served), escalated=escalated), score, weight, first=first)
     assert its is not None
     return its.small, its.large
 
@@ -28,9 +28,9 @@ def test_less_weight_lies_nearer_to_the_middle(score, weight, told):
 
 
 def test_the_score_is_about_the_model_that_the_client_saw():
-    assert taught(0.0, served="large", models=("large",)) == (None, 0.0)
-    assert taught(0.0, models=("small", "large")) == (None, 0.0)
-    assert taught(0.0, models=("small", "large"), first=True) == (0.0, None)
+    assert taught(0.0, served="large") == (None, 0.0)
+    assert taught(0.0, escalated=True) == (None, 0.0)
+    assert taught(0.0, escalated=True, first=True) == (0.0, None)
 
 
 def test_the_decision_comes_along_as_the_router_left_it():

@@ -151,6 +151,7 @@ def test_only_the_latest_threads_are_watched():
         (1, 1, False, []),
         (0, 0, False, []),
         (2, 2, False, ["escalated"]),
+        (2, 2, False, []),  # a second opinion
         (1, 2, False, ["fallback"]),
         (1, 1, True, ["abandoned"]),
         (2, 3, True, ["abandoned", "escalated", "fallback"]),
@@ -159,7 +160,7 @@ def test_only_the_latest_threads_are_watched():
 def test_an_exchange_says_how_it_went_itself(calls, attempts, left, signs):
     exchange = testing.exchange()
     exchange.calls = [Call("m") for _ in range(calls)]
-    exchange.attempts = attempts
+    exchange.attempts, exchange.escalated = attempts, "escalated" in signs
     assert list(own_signs(exchange, left=left)) == signs
 
 

@@ -41,6 +41,7 @@ class Upstream:
         if unit is not None:
             exchange.arms["e"] = self.assigner.place("e", TRIAL, unit).arm
         exchange.attempts = self.attempts
+        exchange.escalated = len(self.models) > 1
         exchange.calls = [Call(model, Usage(1, 1)) for model in self.models if self.attempts]
         exchange.intent, exchange.learned = "code", LEARNED
         return self.answer()
