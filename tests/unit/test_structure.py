@@ -23,6 +23,7 @@ TESTED_ELSEWHERE = {
     "proxy/run.py": "as a process, in tests/integration/road",
     "detect/*": "by families of values, in tests/unit/detect",
     "redaction/*": "by what its parts do together, in tests/unit/redaction",
+    "routing/evaluation/*": "on labelled data, in tests/unit/routing/evaluation",
     "sample/*": "over sockets, in tests/integration/sample",
     "stores/protocol.py": "a protocol; its contract is tests/integration/stores",
     "stores/redis.py": "on a real server, in tests/integration/stores",

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log, sqrt
 from typing import Final
 
@@ -32,19 +32,22 @@ class Example:
     weight: float = 1.0
 
 
-def fit(examples: Sequence[Example], shape_scale: float | None = None) -> Weights:
-    """Learn to score the gain. Without examples the weights say nothing.
+def fit(examples: Sequence[Example], shape_scale: float | None = None, prior: Weights = NOTHING) -> Weights:
+    """Learn to score the gain. Without examples it is the prior that comes back.
 
     `shape_scale` is how much facts of shape count beside words; without it the number of examples decides.
+    Where examples say little, the weights stay near `prior`.
     """
     if not examples:
-        return NOTHING
+        return prior
     low, high = _SHAPE_SCALES
     shape = shape_scale or min(high, max(low, sqrt(_SHAPE_ROWS / len(examples))))
-    return _fit(examples, (1.0, _OPTION_SCALE, shape))
+    return _fit(examples, (1.0, _OPTION_SCALE, shape), dict(prior.items()))
 
 
-def _fit(examples: Sequence[Example], scales: Scales) -> Weights:
+def _fit(examples: Sequence[Example], scales: Scales, prior: Mapping[int, float]) -> Weights:
+    before = Weights(scales, 0.0, prior)
+    examples = [replace(e, gain=e.gain - before.gain(e.features)) for e in examples]
     rarity = _rarity(examples)
     place = {feature: column for column, feature in enumerate(rarity)}
     total = sum(example.weight for example in examples)
@@ -53,7 +56,8 @@ def _fit(examples: Sequence[Example], scales: Scales) -> Weights:
     wanted = zip(examples, _targets(examples, mean), strict=True)
     found = ridge(rows, [gain * sqrt(e.weight) for e, gain in wanted], len(place), _PENALTY)
     scaled = _group_scales(examples, scales)
-    return Weights(scales, mean, {f: found[at] * rarity[f] * scaled[f] for f, at in place.items()})
+    learned = {f: found[at] * rarity[f] * scaled[f] + prior.get(f, 0.0) for f, at in place.items()}
+    return Weights(scales, mean, {**prior, **learned})
 
 
 def _targets(examples: Sequence[Example], mean: float) -> Iterator[float]:

@@ -45,11 +45,13 @@ class Comparison:
 class Learner:
     """Remembers the last requests of one pair of models and makes weights of them.
 
-    A share is held back by chance and never taught, so that candidates can be compared on it.
+    A share is held back by chance and never taught, so that candidates can be compared on it. `prior` is what
+    is believed as long as little was seen: length, or what `transferred` made of another pair's weights.
     """
 
-    def __init__(self, rng: Random, remembered: int = _REMEMBERED) -> None:
+    def __init__(self, rng: Random, remembered: int = _REMEMBERED, prior: Weights = PRIOR) -> None:
         self._rng = rng
+        self._prior = prior
         self._taught: deque[Observed] = deque(maxlen=remembered)
         self._held_back: deque[Observed] = deque(maxlen=max(1, int(remembered * _HELD_BACK)))
 
@@ -68,7 +70,7 @@ class Learner:
 
     def snapshot(self) -> Weights:
         """Make a candidate of what was taught. It takes seconds at ten thousand requests."""
-        return fit(list(examples(self._taught)))
+        return fit(list(examples(self._taught)), prior=self._prior)
 
     def compare(self, live: Weights, candidate: Weights) -> Comparison:
         """Compare on the outcomes that were held back."""

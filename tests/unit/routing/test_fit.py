@@ -4,7 +4,7 @@ import pytest
 
 from penstock.routing.features import prompt_features
 from penstock.routing.fit import Example, fit
-from penstock.routing.weights import NOTHING
+from penstock.routing.weights import NOTHING, Weights
 
 
 def random(seed: int) -> Random:
@@ -70,3 +70,21 @@ def test_an_example_of_no_weight_teaches_nothing():
 
 def test_with_few_examples_shape_counts_for_more():
     assert fit(_taught(random(7), 20)).scales[2] > fit(_taught(random(7), 2000)).scales[2]
+
+
+def test_a_prior_stands_where_examples_say_nothing():
+    prior = Weights((1.0, 1.0, 1.0), 0.0, dict.fromkeys(prompt_features("zebra quartz").words, 1.0))
+    examples = _taught(random(8))
+    with_prior, without = fit(examples, prior=prior), fit(examples)
+    assert with_prior.gain(prompt_features("zebra quartz")) > without.gain(prompt_features("zebra quartz"))
+    assert fit([], prior=prior) is prior
+
+
+def test_examples_overrule_a_prior():
+    text = prompt_features("greet the guest 1")
+    prior = Weights((1.0, 1.0, 1.0), 0.0, dict.fromkeys(text.words, 1.0))
+    assert fit(_taught(random(9), 1500), prior=prior).gain(text) < 0.5 * prior.gain(text)
+
+
+def test_the_scale_of_shape_can_be_given():
+    assert fit(_taught(random(10)), 3.0).scales[2] == 3.0

@@ -40,9 +40,10 @@ def test_it_learns_from_what_was_served():
     assert weights.gain(HARD) > weights.gain(EASY) + 0.1
 
 
-def test_from_nothing_comes_nothing():
+def test_from_nothing_comes_the_prior():
     learner = Learner(random(1))
-    assert learner.snapshot() is NOTHING
+    assert learner.snapshot() is PRIOR
+    assert Learner(random(1), prior=NOTHING).snapshot() is NOTHING
     assert not learner.compare(NOTHING, NOTHING).wins
 
 
