@@ -81,6 +81,11 @@ class Balance:
             ticket.dropped()
         return reply
 
+    def slowdown(self, model: str) -> float:
+        """Give how many times longer than usual a model takes at the best of its upstreams; 1 if unknown."""
+        now = self._clock.monotonic()
+        return max(1.0, _best([route for (its, _), route in self._routes.items() if its == model], now))
+
     def states(self) -> list[RouteState]:
         """Say what is known of every route, by model and upstream."""
         now = self._clock.monotonic()

@@ -1,6 +1,6 @@
 """Lately: what was seen of late, in bounded memory: gains, by which a share is kept; threads, which stick."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
@@ -11,33 +11,41 @@ _THREADS: Final = 50_000
 
 
 class Gains:
-    """The latest expected gains of an alias, in their order.
+    """What the latest requests to an alias would gain, in order, and how much each of them counts.
 
     Equal gains are told apart by a lot that falls evenly, so that a share holds also where nothing is known.
     """
 
     def __init__(self) -> None:
         self._lot = 0.0
-        self._latest: deque[float] = deque()
-        self._sorted: list[float] = []
+        self._latest: deque[tuple[float, float]] = deque()
+        self._gains: list[float] = []  # in order, and beside it
+        self._weights: list[float] = []
 
-    def rank(self, gain: float) -> float:
-        """Give the share of the latest requests that gained less than this one, and remember it."""
-        below = bisect_left(self._sorted, gain)
-        above = len(self._sorted) - bisect_left(self._sorted, gain + 1e-12)
-        equal = len(self._sorted) - below - above
+    def rank(self, gain: float, weight: float = 1.0) -> float:
+        """Give the share of the latest requests, by weight, that gained less, and remember this one."""
+        first, last = bisect_left(self._gains, gain), bisect_right(self._gains, gain)
+        below, equal = sum(self._weights[:first]), sum(self._weights[first:last])
+        total = below + equal + sum(self._weights[last:])
         self._lot = (self._lot + _GOLDEN) % 1
-        share = (below + self._lot * (equal + 1)) / (len(self._sorted) + 1)
-        self._latest.append(gain)
-        insort(self._sorted, gain)
-        if len(self._latest) > _GAINS:
-            del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
+        share = (below + self._lot * (equal + weight)) / (total + weight)
+        self._remember(gain, weight, last)
         return share
+
+    def _remember(self, gain: float, weight: float, place: int) -> None:
+        self._latest.append((gain, weight))
+        self._gains.insert(place, gain)
+        self._weights.insert(place, weight)
+        if len(self._latest) > _GAINS:
+            gain, weight = self._latest.popleft()
+            place = self._weights.index(weight, bisect_left(self._gains, gain))
+            del self._gains[place], self._weights[place]
 
     def forget(self) -> None:
         """Forget them, but not which lot comes next: the share holds however often this is done."""
         self._latest.clear()
-        self._sorted.clear()
+        self._gains.clear()
+        self._weights.clear()
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,17 @@ class Alias(Policy):
     large_share: Share = Field(
         default=0.5,
         description="About this share of the requests goes to the large model by the scorer's word: those "
-        "that gain the most from it, compared with those seen lately.",
+        "that gain the most of those seen lately. A request counts by what it costs more there.",
+    )
+    cost_weight: Share = Field(
+        default=1.0,
+        description="How much that cost counts: with 1 requests are ranked by gain per dollar and "
+        "`large_share` is a share of the dollars, with 0 by the gain alone and it is one of the requests.",
+    )
+    latency_weight: Share = Field(
+        default=0.0,
+        description="How much of `large_share` is given up while the large model takes longer than usual: "
+        "with 1 a half when it takes twice as long, with 0.5 a quarter. It must list upstreams.",
     )
     least_gain: Annotated[float, Field(ge=-1, le=1)] = Field(
         default=0.0, description="The gain in quality (0 to 1) below which the small model answers anyway."
@@ -217,6 +227,8 @@ def _check_alias(
                     f"no intent is called {intent!r}",
                     _near(intent, routing.intents),
                 )
+    if alias.latency_weight and not alias.candidates[-1].upstreams:
+        yield Finding((*at, "latency_weight"), f"{names[-1]!r} lists no upstreams, so nobody times it")
     opinion = alias.cascade.second_opinion if alias.cascade else None
     if opinion is not None and models.find(opinion) is None:
         yield Finding(

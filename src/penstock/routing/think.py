@@ -14,6 +14,7 @@ from penstock.routing.intents import IntentClassifier
 from penstock.routing.lately import Gains, Stuck, Threads
 from penstock.routing.policy import Alias
 from penstock.routing.weights import Weights
+from penstock.routing.worth import Lengths, extra_cost, worth
 from penstock.tenants.policy import TenantsPolicy, zone_of
 
 WeightsOf = Callable[[str, str], Weights]
@@ -37,9 +38,13 @@ class Thought:
 class Thinker:
     """Knows the intents, the latest gains, and who answered which thread."""
 
-    def __init__(self, clock: Clock, weights: WeightsOf) -> None:
+    def __init__(
+        self, clock: Clock, weights: WeightsOf, slowdown: Callable[[str], float] = lambda model: 1.0
+    ) -> None:
         self._clock = clock
         self._weights = weights
+        self._slowdown = slowdown
+        self._lengths = Lengths()
         self._gains: dict[tuple[str, str], tuple[Weights, Gains]] = {}
         self._intents: IntentClassifier | None = None
         self.threads = Threads()
@@ -78,10 +83,23 @@ class Thinker:
         if self._intents is not None and exchange.intent is None:
             unknown = small if alias.unknown == "small" else large
             return Choice(unknown.candidate, unknown.larger, "no intent fits")
+        return self._scored(exchange, name, alias, features, (small, large))
+
+    def _scored(
+        self, exchange: Exchange, name: str, alias: Alias, features: Features, either: tuple[Choice, Choice]
+    ) -> Choice:
+        """Choose by the gain that is expected of the large model, held against its cost and slowness."""
         weights = self._weights(exchange.tenant, name)
         gain = weights.gain(features)
-        rank = self._gains_by(weights, (exchange.tenant, name)).rank(gain)
-        scored = large if rank >= 1 - alias.large_share and gain >= alias.least_gain else small
+        expected_tokens = self._lengths.expect(exchange, name)
+        cost = extra_cost(exchange.request, alias, exchange.policies[ModelsPolicy], expected_tokens)
+        weight = cost**alias.cost_weight
+        rank = self._gains_by(weights, (exchange.tenant, name)).rank(worth(gain, weight), weight)
+        share = alias.large_share
+        if alias.latency_weight and (slowdown := self._slowdown(alias.candidates[-1].model)) > 1:
+            share *= 1 - alias.latency_weight * (1 - 1 / slowdown)
+        small, large = either
+        scored = large if rank >= 1 - share and gain >= alias.least_gain else small
         return Choice(scored.candidate, scored.larger, f"gain {gain:+.3f}, above {rank:.0%} of the latest")
 
     def _gains_by(self, weights: Weights, place: tuple[str, str]) -> Gains:

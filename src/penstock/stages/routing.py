@@ -55,8 +55,9 @@ class Routing(Stage[RoutingPolicy]):
         self._keyring = resources.keyring
         self._versions = Versions(resources.records, resources.keyring)
         self._outcomes = Outcomes(resources.records, resources.keyring)
-        self._thinker = Thinker(clock, self._versions.weights)
-        self._asker = Asker(self._thinker, Balance(clock, rng, self._routes), clock)
+        balance = Balance(clock, rng, self._routes)
+        self._thinker = Thinker(clock, self._versions.weights, balance.slowdown)
+        self._asker = Asker(self._thinker, balance, clock)
         self._shadow = Shadow(self._outcomes, rng)
         turn = Turn(resources.ledger, clock, "train_router")
         self._training = TrainRouter(self._outcomes, self._versions, turn, clock, lambda: self._live, rng)

@@ -158,6 +158,21 @@ def test_models_at_one_upstream_are_known_apart(balance, clock):
     assert state(balance, EAST, "other").pace is None
 
 
+def test_a_models_slowdown_is_that_of_its_best_upstream(balance, clock):
+    assert balance.slowdown("m") == 1
+    for _ in range(20):
+        answer(balance, clock, EAST, 0.1)
+        answer(balance, clock, WEST, 0.1)
+    assert balance.slowdown("m") == pytest.approx(1, abs=0.05)
+    for _ in range(40):
+        answer(balance, clock, EAST, 0.4)
+    assert balance.slowdown("m") == pytest.approx(1, abs=0.1)  # the other is as it was
+    for _ in range(40):
+        answer(balance, clock, WEST, 0.4)
+    assert balance.slowdown("m") > 1.25  # and what is usual has begun to follow
+    assert balance.slowdown("other") == 1
+
+
 def test_sticky_requests_stay_where_they_are(balance, clock):
     for _ in range(4):
         balance.began(WEST, "m")

@@ -51,7 +51,29 @@ def test_what_is_long_past_counts_for_nothing():
     for number in range(1_000):
         seen.rank(number / 1_000)
     assert seen.rank(2.0) > 0.99
-    assert len(seen._sorted) == len(seen._latest) == 1_000
+    assert len(seen._gains) == len(seen._weights) == len(seen._latest) == 1_000
+
+
+@given(some.lists(some.tuples(some.sampled_from([-1.0, 0.0, 0.5, 2.0]), some.floats(0.1, 100)), max_size=60))
+def test_a_rank_is_the_share_of_the_weight_below(seen):
+    gains, before = Gains(), []
+    for gain, weight in seen:
+        rank = gains.rank(gain, weight)
+        total = sum(weight for _, weight in before) + weight
+        below = sum(weight for other, weight in before if other < gain)
+        equal = sum(weight for other, weight in before if other == gain)
+        assert below / total - 1e-9 <= rank <= (below + equal + weight) / total + 1e-9
+        before.append((gain, weight))
+
+
+@given(some.integers(0, 1_000_000))
+@settings(max_examples=10)
+def test_what_makes_room_is_the_oldest(seed):
+    rng, gains = random.Random(seed), Gains()  # noqa: S311
+    seen = [(rng.choice((0.0, 1.0)), rng.choice((1.0, 2.0))) for _ in range(1_100)]
+    for gain, weight in seen:
+        gains.rank(gain, weight)
+    assert sorted(zip(gains._gains, gains._weights, strict=True)) == sorted(seen[-1_000:])
 
 
 def test_a_thread_ends_in_time():

@@ -125,6 +125,42 @@ def test_a_new_scorer_is_not_held_against_what_the_one_before_it_said():
     assert abs(before.count((HARD, "large")) - after.count((HARD, "large"))) <= 10
 
 
+@pytest.mark.parametrize("cost_weight", [0.0, 1.0])
+def test_the_share_is_one_of_requests_or_of_dollars(cost_weight):
+    rng, known = random.Random(2), Weights((1.0, 1.0, 1.0), 0.2, {})  # noqa: S311
+    its = alias(decide="scorer", large_share=0.4, least_gain=-1, cost_weight=cost_weight)
+    thinking = Thinking(its, lambda t, a: known)
+    texts = ["x" * rng.choice((40, 400, 4_000, 16_000)) for _ in range(2_000)]
+    large = [text for text in texts if thinking.choice(text, max_tokens=1)[0] == "large"]
+    requests, letters = len(large) / len(texts), sum(map(len, large)) / sum(map(len, texts))
+    assert (letters if cost_weight else requests) == pytest.approx(0.4, abs=0.04)
+    if cost_weight:
+        assert requests > 0.6  # where a gain costs little, more of it can be had
+
+
+def test_of_equal_gains_the_cheaper_goes_first():
+    its = alias(decide="scorer", large_share=0.3)
+    thinking = Thinking(its, lambda t, a: Weights((1.0, 1.0, 1.0), 0.2, {}))
+    told = [(size, thinking.choice("x" * size, max_tokens=1)[0]) for size in (400, 16_000) * 200]
+    assert told.count((400, "large")) >= 199  # the first has nothing to be held against
+    assert told.count((16_000, "large")) < 100
+
+
+@pytest.mark.parametrize(
+    ("weight", "slowdown", "left"), [(0, 4, 0.6), (1, 2, 0.3), (0.5, 1e9, 0.3), (1, 1, 0.6)]
+)
+def test_a_slow_large_model_gets_less_within_the_bound(weight, slowdown, left):
+    candidates = [{"model": "small"}, {"model": "large", "upstreams": ["east"]}]
+    its = alias(candidates=candidates, decide="scorer", large_share=0.6, latency_weight=weight, least_gain=-1)
+    thinking = Thinking(its)
+    asked = []
+    slow = lambda model: asked.append(model) or slowdown  # noqa: E731
+    thinking.thinker = Thinker(thinking.house.clock, lambda t, a: NOTHING, slow)
+    told = [thinking.choice("hello")[0] for _ in range(1_000)]
+    assert told.count("large") / 1_000 == pytest.approx(left, abs=0.03)
+    assert set(asked) <= {"large"}
+
+
 def test_tenants_have_scorers_and_shares_of_their_own():
     asked = []
 
