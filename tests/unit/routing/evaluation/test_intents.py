@@ -13,3 +13,5 @@ def test_intents_are_scored(tmp_path: Path):
     figures = evaluate_intents(train, test)
     assert figures["in_scope_accuracy"] == 1.0
     assert figures["out_of_scope_recall"] in (0.0, 1.0)
+    assert figures["train_s"] >= 0
+    assert 0 < figures["us_p50"] <= figures["us_p99"]
