@@ -1,7 +1,8 @@
 """All detectors over one text: one pass for the gates, then only the rules that can match."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from penstock.detect.config import DetectConfig
 from penstock.detect.finding import Detector, Finding
@@ -66,13 +67,18 @@ class Engine:
             hits = self._probes[index].search(source)
             if self._choosy:
                 hits = [hit for hit in hits if self._counts(source.plain, hit)]
-            found.extend(hits)
-            if len(found) > self.config.max_findings:
-                raise TooManyFindings(f"more than {self.config.max_findings} values in one text")
+            self._take(found, hits)
         found = self._as_given(source, found)
         for detector in self._detectors:
-            found.extend(item for item in detector.find(text) if self._counts(text, item))
+            self._take(found, (item for item in detector.find(text) if self._counts(text, item)))
         return resolve(found) if len(found) > 1 else found
+
+    def _take(self, found: list[Finding], more: Iterable[Finding]) -> None:
+        """Add findings, as many as the whole text may have."""
+        most = self.config.max_findings
+        found.extend(islice(more, most - len(found) + 1))
+        if len(found) > most:
+            raise TooManyFindings(f"more than {most} values in one text")
 
     def _run(self, source: Source) -> Sequence[int]:
         if self._prefilter is None:

@@ -9,7 +9,7 @@ from functools import cache
 from penstock.detect.lexicon import LEXICON
 from penstock.detect.prefilter import Automaton
 
-_OTHER_SCRIPTS = "[\xaa\xb5\xba\xc0-\xff]"
+_OTHER_SCRIPTS = "[\xa4\xaa\xb5\xba\xc0-\xff]"
 """Any letter above ASCII may belong to a word of another script."""
 _GAP = "[^A-Za-z0-9]*"
 """What stands between the words of a phrase: anything, and nothing in driverLicense."""

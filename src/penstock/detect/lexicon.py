@@ -49,7 +49,7 @@ _PHRASES: dict[str, str] = {
     "iban": "iban; ibans",
     "routing": "routing; routing number; routing no; aba; rtn; transit number; sort code; bsb; blz; bankleitzahl; ifsc; swift; bic; micr",
     "card": """card; card number; credit card; debit card; cc; ccn; visa; mastercard; amex; kreditkarte; carte; tarjeta; karta;
-        karty; numer karty; card no; pan card number; credit""",
+        karty; numer karty; card no; pan card number; credit; 卡号; 信用卡; 银行卡; カード番号; 카드; 카드번호""",
     "phone": """phone; phones; phone number; phone no; telephone; tel; tel no; mobile; mobil; cell; cellphone; cell phone; fax; call;
         dial; whatsapp; sms; handy; telefon; telefonu; telefono; teléfono; téléphone; telefoon; portable; mob; ph; hotline;
         contact number; contact no; callback; call me; reach me; reached; text me; ring; telefonnummer; komórkowy; tel kom; desk;

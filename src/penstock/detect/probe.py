@@ -9,7 +9,7 @@ import re2  # type: ignore[import-untyped]
 from penstock.detect.finding import Finding
 from penstock.detect.source import Source
 
-VERSION = "1"
+VERSION = "2"
 """Raise it when a shipped rule changes what it finds: the audit trail records it."""
 
 CHECKED = 0.95

@@ -4,21 +4,29 @@ import re
 import unicodedata
 from itertools import compress
 
+from penstock.detect.escapes import GONE, is_written_otherwise, meant, places
 from penstock.detect.surroundings import Surroundings
 from penstock.detect.words import Context
 
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufe00-\ufe0f]"
+_FILLERS = frozenset("\u115f\u1160\u17b4\u17b5\u180e\u3164\uffa0")
+"""Letters by their category, but nobody sees them."""
+_MARKS = re.compile(
+    "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe2f\U000e0100-\U000e01ef]"
 )
-_ESCAPED = re.compile("%(?:2[0-9A-Fa-f]|[3-6][0-9A-Fa-f]|7[0-9A-Ea-e])")
-"""A printable ASCII character as URLs write it."""
+"""Marks that are laid over the character before them: accents, lines, variants."""
 _UNKNOWN = "?"
-_GONE = "\xad"
 _DENSE = 8
 """With more than one byte in eight above ASCII, one pass over all is cheaper than one call for each run."""
 _OTHERS = re.compile("[^\x00-\x7f]+")
 _LETTER = "\xff"
 """Stands for any letter that Latin-1 lacks, so that word boundaries stay where they are."""
+_UNSPACED = "\xa4"
+"""Stands for a letter of a script that puts no space between a word and a number."""
+_UNSPACED_SCRIPTS = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u2fff\u3040-\u318f\u31a0-\u31ff\u3400-\u9fff"
+    "\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
+)
+"""Thai, Lao, Burmese, Khmer, Chinese, Japanese and Korean."""
 _SOLID = bytes(chr(code).isalnum() or code == ord("_") for code in range(256))
 """1 for each byte that a word or a number is made of."""
 
@@ -30,6 +38,20 @@ _LOOK_ALIKES = dict(
         strict=True,
     )
 )
+
+
+_BETWEEN = b" ().-/\n\t_+"
+_IN_RUN = bytes(b" x"[code in b"0123456789OIl" + _BETWEEN] for code in range(256))
+"""Digits, with what is read as one, and what people write between the digits of one number."""
+_RUN = re.compile(b"xxxxxxx+")
+"""`re` looks for a fixed beginning much faster than for a class of characters."""
+_FEWEST = 7
+_EMPHASIS = re.compile(rb"_(?<!__)(?:(?<![0-9A-Za-z\xc0-\xff]_)_*+|_*+(?![0-9A-Za-z\xc0-\xff]))")
+"""Underscores that begin or end a word: _so_ is emphasis, and no part of a value."""
+
+
+def _blanked(run: re.Match[bytes]) -> bytes:
+    return b" " * len(run.group())
 
 
 class _Fold(dict[int, str]):
@@ -46,13 +68,13 @@ def _fold(char: str) -> str:
     if char in _LOOK_ALIKES:
         return _LOOK_ALIKES[char]
     kind = unicodedata.category(char)
-    if _INVISIBLE.match(char):
-        return _GONE
+    if kind == "Cf" or char in _FILLERS or _MARKS.match(char):
+        return GONE
     if kind == "Nd":
         return str(unicodedata.decimal(char))
     if kind == "Pd" or char == "\u2212":
         return "-"
-    if kind == "Zs":
+    if kind in ("Zs", "Zl", "Zp") or char == "\u2800":
         return " "
     if char in "\u2018\u2019\u201a\u2032":
         return "'"
@@ -61,6 +83,8 @@ def _fold(char: str) -> str:
     plain = unicodedata.normalize("NFKC", char)
     if len(plain) == 1 and plain < "\u0100":
         return plain
+    if _UNSPACED_SCRIPTS.match(char):
+        return _UNSPACED
     if kind.startswith("L"):
         return char if char < "\u0100" else _LETTER
     return char if char < "\u0100" else _UNKNOWN
@@ -80,36 +104,17 @@ def _fold_run(run: re.Match[str]) -> str:
     return run.group().translate(_FOLD)
 
 
-_ESCAPES = {f"%{code:{form}}": chr(code) for code in range(0x20, 0x7F) for form in ("02X", "02x")}
-
-
-def _unescaped(text: str) -> str:
-    """Read %40 as @."""
-    return _ESCAPED.sub(lambda escape: _ESCAPES[escape.group()], text)
-
-
-def _given_places(text: str) -> list[tuple[int, int]]:
-    """Give the span in the text as given that each character came from."""
-    places: list[tuple[int, int]] = []
-    done = 0
-    for escape in _ESCAPED.finditer(text):
-        start, end = escape.span()
-        places += [(at, at + 1) for at in range(done, start)]
-        places.append((start, end))
-        done = end
-    return places + [(at, at + 1) for at in range(done, len(text))]
-
-
 class Source:
     """One text in three forms of the same length: `plain` folded, `data` its bytes, `raw` for reading words.
 
-    Characters that URLs escape are read as what they stand for, and invisible ones are taken out;
+    Characters that are written otherwise are read as what they mean, and invisible ones are taken out;
     `original` maps an offset back to the text as given.
     """
 
     __slots__ = (
         "_folded",
         "_places",
+        "_runs",
         "_solid",
         "_surroundings",
         "alone",
@@ -124,13 +129,13 @@ class Source:
         self.text = text
         self.label = label
         self._places: list[tuple[int, int]] | None = None
-        raw = _unescaped(text) if "%" in text else text
+        raw = meant(text) if is_written_otherwise(text) else text
         self._folded = self.plain = raw
         if not raw.isascii():
             self._folded = self.plain = fold(raw)
-            if _GONE in self.plain:
-                raw = "".join(compress(raw, map(_GONE.__ne__, self.plain)))
-                self.plain = self.plain.replace(_GONE, "")
+            if GONE in self.plain:
+                raw = "".join(compress(raw, map(GONE.__ne__, self.plain)))
+                self.plain = self.plain.replace(GONE, "")
         self.raw = raw
         self.data = self.plain.encode("latin-1", "replace")
         self.alone = len(self.plain) <= 64 and (
@@ -138,6 +143,7 @@ class Source:
             len(self.plain.rstrip()),
         )
         self._solid = b""
+        self._runs: list[tuple[int, int]] | None = None
         self._surroundings: Surroundings | None = None
 
     def original(self, start: int, end: int) -> tuple[int, int]:
@@ -145,8 +151,18 @@ class Source:
         if len(self.plain) == len(self.text):
             return start, end
         if self._places is None:  # most texts hold no value: nothing to map
-            self._places = list(compress(_given_places(self.text), map(_GONE.__ne__, self._folded)))
+            self._places = list(compress(places(self.text), map(GONE.__ne__, self._folded)))
         return self._places[start][0], self._places[end - 1][1]
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Give where enough digits stand, and what people write between those of one number."""
+        if self._runs is None:
+            self._runs = [
+                (start, end)
+                for start, end in map(re.Match.span, _RUN.finditer(self.data.translate(_IN_RUN)))
+                if len(self.data[start:end].translate(None, _BETWEEN)) >= _FEWEST
+            ]
+        return self._runs
 
     def is_alone(self, start: int, end: int) -> bool:
         """Say whether this value is all there is: a bare field of a form or a tool call's argument."""
@@ -172,5 +188,6 @@ class Source:
         return not (solid[start] or solid[end + 1])
 
     def _read_solid(self) -> bytes:
-        self._solid = self.data.translate(_SOLID).join((b"\0", b"\0"))
+        data = _EMPHASIS.sub(_blanked, self.data) if b"_" in self.data else self.data
+        self._solid = data.translate(_SOLID).join((b"\0", b"\0"))
         return self._solid

@@ -1,5 +1,6 @@
 """What the words around each value of one text say, read as seldom as possible."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Collection
 
@@ -17,6 +18,7 @@ from penstock.detect.words import (
 
 _PHRASE_WORDS = 3
 """As many words as nearly all phrases have; longer ones take the whole reading."""
+_LETTER = re.compile("[0-9A-Za-z#]")
 _BARE = frozenset((" ", ": ", " = ", "="))
 """What mostly stands between a word and its value, without words in it."""
 _Phrase = tuple[str, int, Collection[str]]
@@ -79,8 +81,8 @@ class Surroundings:
         between = raw[end:start]
         if raw[end].isalnum() or not between.isascii():
             return None
-        words = () if between in _BARE else split_words(between)
-        if not LATER_WORDS.isdisjoint(words):  # passport number: the phrase goes on
+        words = () if between in _BARE or _LETTER.search(between) is None else split_words(between)
+        if words and not LATER_WORDS.isdisjoint(words):  # passport number: the phrase goes on
             words, end = (), start
         at = place - 2
         for _ in range(_PHRASE_WORDS):

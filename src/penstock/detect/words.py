@@ -11,6 +11,12 @@ _WORD = re.compile(r"\w+|#")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 _ODD = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}\w*?[a-z]")
 """Words may have to be cut only where a capital stands inside one that has small letters too."""
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff]")
+"""A letter of a script that puts no spaces between words."""
+_INSIDE = re.compile(
+    "|".join([*sorted(filter(_UNSPACED.search, LEXICON), key=len, reverse=True), "[A-Za-z]+"])
+)
+"""What can be told apart in a row of such letters: the lexicon's own words, and Latin ones."""
 _BREAK = re.compile(r"[.!?;](?=\s+[A-Z])|\n\s*\n")
 
 
@@ -70,6 +76,9 @@ def split_words(text: str) -> list[str]:
     words: list[str] = []
     for word in _WORD.findall(text):
         lower = word.lower()
+        if not word.isascii() and _UNSPACED.search(word):
+            words += _INSIDE.findall(lower) or [lower]
+            continue
         if lower == word or word[1:].islower() or word.isupper() or lower in LAST_WORDS or not word.isascii():
             words.append(lower)
             continue

@@ -55,10 +55,10 @@ def test_a_mac_address_is_six_pairs_and_no_part_of_a_dump(text, expected):
     assert [value for type, value in found(text) if type == "MAC"] == expected
 
 
-@pytest.mark.parametrize("left", ["", " ", "(", "\n", ",", "-", ".", "a", "a-", "5.", "_", "7"])
-@pytest.mark.parametrize("right", ["", " ", ")", ",", ".", ".5", "a", "_", ".x"])
+@pytest.mark.parametrize("left", ["", " ", "(", "\n", ",", "-", ".", "a", "a-", "5.", "_", "x_", "7"])
+@pytest.mark.parametrize("right", ["", " ", ")", ",", ".", ".5", "a", "_", "_x", ".x"])
 def test_an_ip_address_ends_where_it_ends(left, right):
-    whole = left not in ("a", "a-", "5.", "_", "7") and right not in (".5", "a", "_")
+    whole = left not in ("a", "a-", "5.", "x_", "7") and right not in (".5", "a", "_x")
     assert (("IP", "10.20.30.40") in found(f"{left}10.20.30.40{right}")) == whole
 
 
@@ -85,8 +85,8 @@ def test_kinds_of_characters(text, count):
 
 
 def test_bounded_looks_at_both_neighbours():
-    source = Source("a12 34_ (56) \xe978")
-    spans = {"12": False, "34": False, "56": True, "78": False}
+    source = Source("a12 34_b (56) \xe978 _90_ __ 31_")
+    spans = {"12": False, "34": False, "56": True, "78": False, "90": True, "31": True}
     assert {v: source.bounded(at := source.plain.index(v), at + 2) for v in spans} == spans
 
 

@@ -6,6 +6,7 @@ from penstock.detect.probe import Probe
 from penstock.detect.rules import (
     address,
     birth,
+    cards,
     contact,
     documents,
     ids,
@@ -23,7 +24,7 @@ from penstock.detect.rules.secrets import secret_probes
 def shipped_probes() -> tuple[Probe, ...]:
     """Give every shipped rule. They hold no state, so all engines share them."""
     families = (
-        contact.PROBES, network.PROBES, money.PROBES, numbers.PROBES, phone.PROBES, ids.PROBES,
+        contact.PROBES, network.PROBES, cards.PROBES, money.PROBES, numbers.PROBES, phone.PROBES, ids.PROBES,
         mrz.PROBES, documents.PROBES, birth.PROBES, person.PROBES, address.PROBES, secret_probes(),
     )  # fmt: skip
     return tuple(probe for family in families for probe in family)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from penstock.detect.probe import Shape
 
-_WORD = r"[0-9A-Z\xc0-\xde\xff][\w'.\-\xc0-\xff]*"
+_WORD = r"[0-9A-Z\xa4\xc0-\xde\xff][\w'.\-\xc0-\xff]*"
 _KIND = (
     r"(?:Street|St\.?|Avenue|Ave\.?|Road|Rd\.?|Boulevard|Blvd\.?|Drive|Dr\.?|Lane|Ln\.?|Court|Ct\.?|Place|Pl\.?|Square|Sq\.?|"
     r"Terrace|Parkway|Pkwy\.?|Highway|Hwy\.?|Circle|Cir\.?|Way|Crescent|Alley|Trail|Close|Gardens|Mews|Row|Quay|Loop|Plaza)"

@@ -18,6 +18,7 @@ _GAP = re.compile(r"[ \n]")
 _PASSPORT = re.compile(r"[A-Z]{1,3}\d{5,9}[A-Z]?|[A-Z]\d{3}[A-Z]\d{4}|[CFGHJK][CFGHJKLMNPRTVWXYZ\d]{8}\d?D?|\d{2}[A-Z]{2}\d{5}|[A-Z]{2}[\dO][ \n-]?[\dOIl]{6}|[A-Z]{1,3}[ -]\d{6,8}",
                        re.IGNORECASE)  # fmt: skip
 _LICENCE = re.compile(r"(?=(?:[^\d]*\d){3})[A-Z\d](?:[ \-*/]{0,2}[A-Z\d]){4,19}", re.IGNORECASE)
+_SHORTEST, _LONGEST = 6, 40
 _MAX_GAP = 7
 _CLOSE_GAP = 5
 
@@ -34,7 +35,9 @@ def _tokens(source: Source) -> Iterator[Finding]:
     plain = source.plain
     for match in _TOKEN.finditer(source.data):
         start, end = match.span()
-        if not 6 <= end - start <= 40:
+        if end - start < _SHORTEST:
+            continue
+        if end - start > _LONGEST and (end := _shortened(plain, start, end)) - start > _LONGEST:
             continue
         text = plain[start:end]
         others = len(source.data[start:end].translate(None, b"0123456789"))
@@ -43,6 +46,14 @@ def _tokens(source: Source) -> Iterator[Finding]:
         found = _by_word(source, start, end, text)
         if found is not None:
             yield found
+
+
+def _shortened(plain: str, start: int, end: int) -> int:
+    """End a number before other groups of digits that follow it; one that has no gap stays as it is."""
+    gap = _GAP.search(plain, start, end)
+    while gap is not None and (further := _GAP.search(plain, gap.end(), start + _LONGEST)) is not None:
+        gap = further
+    return gap.start() if gap is not None else end
 
 
 def _by_word(source: Source, start: int, end: int, text: str) -> Finding | None:
@@ -70,12 +81,12 @@ def _by_word(source: Source, start: int, end: int, text: str) -> Finding | None:
     return None
 
 
-# Gates over the one-byte form, where a letter that Latin-1 lacks is \xff.
+# Gates over the one-byte form, where a letter that Latin-1 lacks is \xff or \xa4.
 _GATES = (
     "passport", "passeport", "pasaporte", "passaport", "passnummer", r"pass[ .\-]{1,2}n[ro]", "paszport", "reisepass", "travel doc",
     "pasaport", "\xfatlev", "licen[cs]e", "driving", r"\bdln?\b", "f.hrerschein", "fahrerlaubnis", "permis", "patente",
     "praw[oaem]{1,2} jazdy", "rijbewijs", "carnet", "k.rkort", "f.rerkort", "ajokortti", r"\bcdl\b", r"\bcnh\b", "dvla",
-    r"\xff{2,5}",
+    r"[\xa4\xff]{2,5}",
 )  # fmt: skip
 
 _BARE = (
@@ -96,19 +107,29 @@ def _alone(source: Source) -> Iterator[Finding]:
             return
 
 
+_AAMVA = compiled(r"(?:\b|DL|ID)DAQ([A-Z0-9*\-]{5,25})\b")
+
+
+def _barcodes(source: Source) -> Iterator[Finding]:
+    """Take the number out of the barcode of an American licence (AAMVA DL/ID): its element DAQ."""
+    for match in _AAMVA.finditer(source.data):
+        start, end = match.span(1)
+        yield Finding(start, end, "DRIVER_LICENSE", "documents.aamva", VERSION, False, CHECKED, True)
+
+
 _TYPES = frozenset({"PASSPORT", "DRIVER_LICENSE"})
 _SHAPES = (
     Shape("documents.uk_licence", "DRIVER_LICENSE", _UK_LICENCE, tags=("licence",), score=SHAPE, vetoes=(), caseless=True),
     Shape("documents.kr_licence", "DRIVER_LICENSE", r"(?:1[1-9]|2[0-8])-[0-9]{2}-[0-9]{6}-[0-9]{2}", tags=("licence",)),
     Shape("documents.es_licence", "DRIVER_LICENSE", r"[0-9]{8}[A-Z]", check=es_dni, tags=("licence",), needs_words=True,
           vetoes=("natid", "someid", "order", "version", "account", ""), gates=("licencia", "permiso", "carnet", "licen[cs]e")),
-    Shape("documents.aamva", "DRIVER_LICENSE", r"\bDAQ([A-Z0-9]{5,20})", gates=("ANSI 6",), group=1, score=CHECKED, open_ended=True),
     Shape("documents.de_passport", "PASSPORT", r"[CFGHJKL][CFGHJKLMNPRTVWXYZ0-9]{7}[0-9]", check=de_passport, tags=("passport",),
           needs_words=True, caseless=True, gates=("pass", r"^\s*[a-z0-9]{9}\s*$")),
 )  # fmt: skip
 
 PROBES = [
     Probe("documents.tokens", _TYPES, _GATES, _tokens),
+    Probe("documents.aamva", _TYPES, (r"ANSI 6[0-9]{5}",), _barcodes),
     Probe("documents.alone", _TYPES, (r"^\s*[a-z0-9][a-z0-9\- ]{7,18}\s*$",), _alone),
     *(shape.probe() for shape in _SHAPES),
 ]

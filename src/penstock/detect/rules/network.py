@@ -13,6 +13,8 @@ _V4 = re.compile(rb"[0-9]{1,3}+(?:\.[0-9]{1,3}+){3,}+")
 _V6 = compiled(r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,}(?:(?:\.[0-9]{1,3}){3})?")
 
 
+_V4_BEFORE = re.compile(r"(?<![\w.\-])[0-9]{1,3}(?:\.[0-9]{1,3}){3}-\Z")
+_PAIR = re.compile(r"[:\-][0-9A-Fa-f]{2}(?![0-9A-Za-z])")
 _V4_PARTS = 4
 _BYTES = frozenset(map(str, range(256)))
 _SHORTEST_V4 = 7
@@ -42,7 +44,11 @@ def _is_whole(source: Source, start: int, end: int) -> bool:
     plain = source.plain
     if not source.bounded(start, end) or _dotted(plain, start, end):
         return False
-    return not (start > 1 and plain[start - 1] == "-" and plain[start - 2].isalnum())
+    if (
+        start > 1 and plain[start - 1] == "-" and plain[start - 2].isalnum()
+    ):  # name-1.2.3.4, but a range of two
+        return _V4_BEFORE.search(plain, max(0, start - 16), start) is not None
+    return True
 
 
 def _dotted(plain: str, start: int, end: int) -> bool:
@@ -56,10 +62,12 @@ def _v6(source: Source) -> Iterator[Finding]:
     plain = source.plain
     for match in _V6.finditer(source.data):
         start, end = match.span()
+        if plain[end - 1] == ":" and plain[end - 2] != ":":
+            end -= 1  # what follows is told of it
         value = plain[start:end]
         if not _could_be_v6(plain, start, end):
             continue
-        if not source.bounded(start, end) or plain[start - 1 : start] == ":" or plain[end : end + 1] == ":":
+        if not source.bounded(start, end) or plain[start - 1 : start] == ":" or plain[end : end + 2] == "::":
             continue
         try:
             IPv6Address(value)
@@ -95,11 +103,9 @@ _MAC = Shape(
 def _macs(source: Source) -> Iterator[Finding]:
     for finding in _MAC_PROBE.search(source):
         # A longer run of pairs is a fingerprint or a dump.
-        left, right = (
-            source.plain[max(0, finding.start - 1) : finding.start],
-            source.plain[finding.end : finding.end + 1],
-        )
-        if finding.end - finding.start <= _MAC_LONGEST and left not in (":", "-") and right not in (":", "-"):
+        left = source.plain[max(0, finding.start - 1) : finding.start]
+        goes_on = _PAIR.match(source.plain, finding.end)
+        if finding.end - finding.start <= _MAC_LONGEST and left not in (":", "-") and not goes_on:
             yield finding
 
 

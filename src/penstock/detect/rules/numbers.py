@@ -29,12 +29,18 @@ _SPEAKS = re.compile("|".join((_SSN_DASHED.pattern, *FORMS)))
 _SPEAKING_PIECE = re.compile(rf"(?<![^ \n/])(?=[^ \n/]{{11}})(?:{_SPEAKS.pattern})(?![^ \n/])")
 _LEAD = re.compile(r"[OIl]+[ .\-/\n]")
 _TRAIL = re.compile(r"[ .\-/\n][OIl]+$")
-_PIECE = re.compile(r"[^ \n/]{7,40}")
+_PARTED = re.compile(r"[ \n/]")
+_PIECE = re.compile(r"[^ \n/]{7,}")
+_SPACED = re.compile(r"[12](?<![^ \n][12]) \d\d \d\d \d\d \d{3} \d{3} \d\d(?![^ \n])")
+"""The one form with spaces that needs no words: a French social number."""
+_NEXT = re.compile(r"\d(?=[ .\-/\n]|$)")
+_REACH = 40
+"""As far as a word's number may go on over groups of digits."""
 _LETTERS = ("O", "I", "l")
 _LONGEST = 60
 _TELLING = (15, 18)
 """Bare digits so many need no words: a French social number, a Chinese resident number."""
-_MIN_DIGITS = 7
+_MIN_DIGITS, _MOST_DIGITS = 7, 26
 _CLOSE = 4
 """Words that may stand between a keyword and a value without check digits."""
 
@@ -52,13 +58,23 @@ _BY_WORD = {
 }
 
 
+_CHECKED_LENGTHS = range(min(BY_LENGTH), max(BY_LENGTH) + 1)
+_COUNTED = {word: frozenset((*lengths, *_CHECKED_LENGTHS)) for word, (_, _, lengths) in _BY_WORD.items()}
+_COUNTED |= {
+    word: frozenset(_BY_WORD[word][2]) for word in ("passport", "licence", "account", "routing", "itin")
+}
+_COUNTED |= {"ssn": frozenset((9,)), "someid": frozenset(_CHECKED_LENGTHS)}
+"""How many digits a number can have that a word announces."""
+
+
 def _groups(source: Source) -> Iterator[Finding]:
     plain = source.plain
-    for match in _GROUP.finditer(source.data):
-        start, end = match.span()
+    for start, end in _runs(source):
         text = plain[start:end]
         if text.isdigit():
-            if not (source.alone or end - start in _TELLING or source.words_near(start, end)):
+            if end - start > _MOST_DIGITS or not (
+                source.alone or end - start in _TELLING or source.words_near(start, end)
+            ):
                 continue
         elif text[0] in _LETTERS or text[-1] in _LETTERS:
             start, end = _trimmed(plain, start, end)
@@ -72,10 +88,17 @@ def _groups(source: Source) -> Iterator[Finding]:
         if not text[:1].isdigit() and not any(char.isdigit() for char in text):
             continue
         found = _judge(source, start, end) if end - start <= _LONGEST else None
+        if found is None and _PARTED.search(text) is not None:
+            found = _announced(source, start, end)
+            yield from _pieces(source, start, text, found.end if found else start)
         if found is not None:
             yield found
-        elif not text.isalnum():
-            yield from _pieces(source, start, text)
+
+
+def _runs(source: Source) -> Iterator[tuple[int, int]]:
+    for first, last in source.runs():
+        for match in _GROUP.finditer(source.data, first, last):
+            yield match.span()
 
 
 def _trimmed(plain: str, start: int, end: int) -> tuple[int, int]:
@@ -85,14 +108,36 @@ def _trimmed(plain: str, start: int, end: int) -> tuple[int, int]:
     return lead.end() if lead else start, trail.start() if trail else end
 
 
-def _pieces(source: Source, start: int, text: str) -> Iterator[Finding]:
+def _announced(source: Source, start: int, end: int) -> Finding | None:
+    """Take the groups of digits right after a word that make the longest number of its kind."""
+    if not source.words_near(start, start):
+        return None
+    context = source.context(start, end)
+    lengths = _COUNTED.get(context.nearest)
+    if lengths is None or not context.ahead or context.gap > _CLOSE:
+        return None
+    best: Finding | None = None
+    for group in _NEXT.finditer(source.plain, start + _MIN_DIGITS - 1, min(end, start + _REACH)):
+        if len(source.data[start : group.end()].translate(None, SEPARATORS)) not in lengths:
+            continue
+        found = _judge(source, start, group.end())
+        if found is None or (best is not None and best.checked > found.checked):
+            continue
+        best = found
+        if " " not in source.plain[start : group.end()]:
+            break
+    return best
+
+
+def _pieces(source: Source, start: int, text: str, after: int) -> Iterator[Finding]:
     """Judge the long parts of a group: numbers in neighbouring columns or lines run together in one match."""
     quiet = not source.words_near(start, start + len(text)) and not source.alone
-    for match in (_SPEAKING_PIECE if quiet else _PIECE).finditer(text):
-        first, last = match.span()
-        found = _judge(source, start + first, start + last)
-        if found is not None:
-            yield found
+    for pattern in (_SPEAKING_PIECE if quiet else _PIECE, _SPACED):
+        for match in pattern.finditer(text, after - start):
+            first, last = match.span()
+            found = _judge(source, start + first, start + last)
+            if found is not None:
+                yield found
 
 
 def _judge(source: Source, start: int, end: int) -> Finding | None:
@@ -127,13 +172,10 @@ def _is_quantity(plain: str, start: int, end: int, text: str) -> bool:
     left = plain[start - 1 : start] if start else ""
     if left and left in "$€£¥":
         return True
-    if left in (".", ",") and start > 1 and plain[start - 2].isdigit():
+    grouped = "-" in text or " " in text  # between commas it is the column of a table then
+    if (left == "." or (left == "," and not grouped)) and start > 1 and plain[start - 2].isdigit():
         return True
-    if (
-        plain[end : end + 1] in (".", ",")
-        and plain[end + 1 : end + 2].isdigit()
-        and plain[end : end + 1] == ","
-    ):
+    if plain[end : end + 1] == "," and plain[end + 1 : end + 2].isdigit() and not grouped:
         return True
     if text.count(".") == 1 and not (set(text) & set(" -/\n")):
         return True
@@ -150,7 +192,11 @@ def _social_security(text: str, digits: str, context: Context, start: int, end: 
         return Finding(start, end, "US_SSN", "numbers.ssn", VERSION, False, CONTEXT, True)
     # 9xx-xx-xxxx is given to nobody; people write it where a real one would stand, in tests and in forms.
     like = us_ssn(digits) or (digits[0] == "9" and digits[3:5] != "00" and digits[5:] != "0000")
-    if _SSN_DASHED.fullmatch(text) and like and not context.says("version", "phone"):
+    if (
+        _SSN_DASHED.fullmatch(text)
+        and like
+        and not (context.says("version", "phone") and context.gap <= _CLOSE)
+    ):
         return Finding(start, end, "US_SSN", "numbers.ssn", VERSION, False, SHAPE)
     return None
 

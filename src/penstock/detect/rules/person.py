@@ -8,8 +8,8 @@ from penstock.detect.finding import Finding
 from penstock.detect.probe import CONTEXT, VERSION, Probe, compiled
 from penstock.detect.source import Source
 
-_UP = r"[A-Z\xc0-\xde\xff]"
-_LOW = r"[a-z\xdf-\xff]"
+_UP = r"[A-Z\xa4\xc0-\xde\xff]"
+_LOW = r"[a-z\xa4\xdf-\xff]"
 _ONE = rf"{_UP}(?:{_LOW}+|{_LOW}*['\-]{_UP}{_LOW}+|\.)(?:-{_UP}{_LOW}+)?"
 _NAME = rf"{_ONE}(?: (?:(?:van|von|de|der|den|da|di|la|del|bin|al|dos|du|le) )?{_ONE}){{0,3}}"
 _FULL = rf"{_ONE}(?: (?:(?:van|von|de|der|den|da|di|la|del|bin|al|dos|du|le) )?{_ONE}){{1,3}}"

@@ -4,6 +4,7 @@
 
 import re
 from base64 import urlsafe_b64decode
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from penstock.detect.finding import Finding
@@ -18,21 +19,23 @@ _BEGIN = compiled(
 _END = re.compile(r"-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _BODY = re.compile(r"[A-Za-z0-9+/=\s\\\"',+:;#>|.\-]*")
 _MAX_BLOCK = 32_768
+"""How far the end of a block may be when things stand between that no key has; a longer key is taken as a cut one."""
 
 
 def _private_keys(source: Source) -> Iterator[Finding]:
     """Take the block as one, with line breaks, quotes or log stamps between its lines; a cut one as far as it goes."""
     plain = source.plain
+    ends = [end.span() for end in _END.finditer(plain)]
     at = 0
     for match in _BEGIN.finditer(source.data):
         start, head = match.span()
         if start < at:
             continue
-        end = _END.search(plain, head, min(len(plain), head + _MAX_BLOCK))
-        if end is not None:
-            at = end.end()
+        end = ends[bisect_left(ends, (head, 0))] if ends and ends[-1][0] >= head else None
+        if end is not None and end[1] <= head + _MAX_BLOCK:
+            at = end[1]
         else:
-            body = _BODY.match(plain, head, min(len(plain), head + _MAX_BLOCK))
+            body = _BODY.match(plain, head)
             at = body.end() if body is not None else head
         yield Finding(start, at, "SECRET", "secrets.private_key", VERSION, True, CHECKED, True)
 
