@@ -1,1 +1,1 @@
-"""The admin process: health, readiness, metrics and the API of budgets, on a port of its own."""
+"""The admin process: health, metrics, and the API of budgets, experiments and the router; its own port."""

@@ -13,7 +13,10 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from penstock.admin.budget import Budgets, told_as_json
+from penstock.admin.api import told_as_json
+from penstock.admin.budget import Budgets
+from penstock.admin.experiment import Experiments
+from penstock.admin.router import Router
 from penstock.admin.token import Token
 from penstock.clock import SYSTEM
 from penstock.errors import PenstockError, StartError
@@ -106,6 +109,8 @@ async def serve(told: Told, stop: asyncio.Event) -> None:
         app.router.add_get("/readyz", pages.readyz)
         app.router.add_get("/metrics", pages.metrics)
         app.add_subapp("/budgets", Budgets(told.policies, keyring, stores, token).app())
+        app.add_subapp("/experiments", Experiments(told.policies, keyring, stores, token).app())
+        app.add_subapp("/router", Router(keyring, stores, token).app())
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         try:

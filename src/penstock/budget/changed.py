@@ -1,51 +1,30 @@
 """Limits that were changed without a policy: by `penstock budget set` and the admin API."""
 
-import asyncio
-import contextlib
-import logging
 from collections.abc import Mapping
 from typing import Final
 
 from penstock.budget.limits import Applied, Overrides
-from penstock.errors import StoreUnavailable
-from penstock.stores.keyring import Keyring, SealBroken
+from penstock.stores.keyring import Keyring
 from penstock.stores.records import Records
+from penstock.stores.watched import Watched, opened
 
-log = logging.getLogger("penstock.budget")
 TABLE: Final = "limits"
-_POLL_S: Final = 0.25
 
 
-class ChangedLimits:
+class ChangedLimits(Watched[Overrides]):
     """The changed limits as every process sees them, at most a second old.
 
     Each record is sealed for its place, so that whoever can write to the store still can't raise a limit.
     """
 
     def __init__(self, records: Records, keyring: Keyring) -> None:
-        self._records = records
+        super().__init__(records, TABLE, self._opened, {}, "changed limits")
         self._keyring = keyring
-        self._polling: asyncio.Task[None] | None = None
-        self.version = 0
-        self.amounts: Overrides = {}
 
-    async def start(self) -> None:
-        """Read them once, and again whenever they change; a store that is not there yet is no error."""
-        with contextlib.suppress(StoreUnavailable):
-            await self.look()
-        self._polling = asyncio.get_running_loop().create_task(self._poll())
-
-    async def stop(self) -> None:
-        """Look no more."""
-        if self._polling is not None:
-            self._polling.cancel()
-
-    async def look(self) -> None:
-        """Read what changed. Raises StoreUnavailable."""
-        version, table = await self._records.read(TABLE, self.version)
-        if table is not None:
-            self.amounts = dict(self._opened(table))
-        self.version = version
+    @property
+    def amounts(self) -> Overrides:
+        """The amounts by tenant and limit."""
+        return self.now
 
     async def set(self, tenant: str, limit: Applied) -> None:
         """Put this amount in the place of the policy's. Raises StoreUnavailable."""
@@ -61,17 +40,10 @@ class ChangedLimits:
         return gone
 
     def _opened(self, table: Mapping[str, bytes]) -> Overrides:
-        opened = {}
-        for key, sealed in table.items():
-            tenant, _, limit = key.partition("/")
-            try:
-                opened[tenant, limit] = int(self._keyring.open("limits", sealed, key.encode()))
-            except (SealBroken, ValueError):
-                log.error("a changed limit of %s was not written by this keyring and does not count", tenant)
-        return opened
+        amounts = opened(table, self._keyring, "limits", int, "a changed limit")
+        return {_place(key): amount for key, amount in amounts.items()}
 
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL_S)
-            with contextlib.suppress(StoreUnavailable):
-                await self.look()
+
+def _place(key: str) -> tuple[str, str]:
+    tenant, _, limit = key.partition("/")
+    return tenant, limit

@@ -4,22 +4,19 @@ import argparse
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
 from penstock.audit.record import stamp
 from penstock.cli.table import table
-from penstock.clock import SYSTEM
-from penstock.errors import StartError, StoreUnavailable
+from penstock.errors import Refusal, StartError, StoreUnavailable
+from penstock.experiment.desk import Desk
 from penstock.experiment.policy import Experiment, ExperimentPolicy
-from penstock.experiment.report import Compared, Report, report
+from penstock.experiment.report import Compared, Report
 from penstock.experiment.sequential import FEWEST_BUCKETS
-from penstock.experiment.tally import Totals, metrics_of
-from penstock.experiment.verdicts import Verdict, Verdicts
+from penstock.experiment.tally import metrics_of
 from penstock.gateway import Policies
-from penstock.policy.problems import closest, quoted
 from penstock.settings import Settings, options_parser
 from penstock.stores.keyring import Keyring
 from penstock.stores.open import open_ledger
@@ -29,24 +26,7 @@ _HEAD: Final = ("arm", "requests", "cache hits", "excluded", "metric", "observat
 _COMPARED: Final = ("arm", "metric", "difference", "from", "to", "allowed", "finding")
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """What a verb works with: the policies, and what all gateways of this store have said."""
-
-    experiments: Mapping[str, Experiment]
-    verdicts: Verdicts
-    totals: Totals
-
-    def named(self, name: str) -> Experiment:
-        """Give an experiment. Raises StartError."""
-        if name not in self.experiments:
-            near = closest(name, self.experiments)
-            meant = f"; did you mean {quoted(near)}?" if near else ""
-            raise StartError(f"experiment.yaml has no experiment {quoted(name)}{meant}")
-        return self.experiments[name]
-
-
-Verb = Callable[[argparse.Namespace, _Desk], Awaitable[int]]
+Verb = Callable[[argparse.Namespace, Mapping[str, Experiment], Desk], Awaitable[int]]
 
 
 def run(words: Sequence[str]) -> int:
@@ -83,9 +63,9 @@ async def _at_the_desk(verb: Verb, options: argparse.Namespace, settings: Settin
     experiments = Policies(settings).read()[ExperimentPolicy].experiments
     ledger, records = await open_ledger(settings.store)
     try:
-        desk = _Desk(experiments, Verdicts(records, keyring), Totals(records, keyring))
-        await desk.verdicts.look()
-        return await verb(options, desk)
+        return await verb(options, experiments, Desk(records, keyring, "cli"))
+    except Refusal as refusal:
+        raise StartError(refusal.message) from None
     except StoreUnavailable as problem:
         raise StartError(f"the store of experiments does not answer: {problem}") from None
     finally:
@@ -93,10 +73,8 @@ async def _at_the_desk(verb: Verb, options: argparse.Namespace, settings: Settin
         await ledger.close()
 
 
-async def _status(options: argparse.Namespace, desk: _Desk) -> int:
-    names = [options.name] if options.name is not None else list(desk.experiments)
-    totals = await desk.totals.read()
-    reports = [report(name, desk.named(name), totals, desk.verdicts.known.get(name)) for name in names]
+async def _status(options: argparse.Namespace, experiments: Mapping[str, Experiment], desk: Desk) -> int:
+    reports = await desk.reports(experiments, options.name)
     if options.json:
         print(msgspec.json.encode({"experiments": [each.told() for each in reports]}).decode())
     elif reports:
@@ -106,21 +84,15 @@ async def _status(options: argparse.Namespace, desk: _Desk) -> int:
     return 0
 
 
-async def _stop(options: argparse.Namespace, desk: _Desk) -> int:
-    control = desk.named(options.name).control
-    await desk.verdicts.put(options.name, _verdict("stopped", control))
+async def _stop(options: argparse.Namespace, experiments: Mapping[str, Experiment], desk: Desk) -> int:
+    control = (await desk.stop(experiments, options.name)).control
     print(f"{options.name} is stopped: within a second everyone in it gets the arm {control!r}")
     print(f"take it out of experiment.yaml; to try again, give it a new name ({_next(options.name)})")
     return 0
 
 
-async def _promote(options: argparse.Namespace, desk: _Desk) -> int:
-    experiment = desk.named(options.name)
-    if options.arm not in experiment.arms:
-        near = closest(options.arm, experiment.arms)
-        meant = f"; did you mean {quoted(near)}?" if near else ""
-        raise StartError(f"{options.name} has no arm {quoted(options.arm)}{meant}")
-    await desk.verdicts.put(options.name, _verdict("promoted", options.arm))
+async def _promote(options: argparse.Namespace, experiments: Mapping[str, Experiment], desk: Desk) -> int:
+    experiment = await desk.promote(experiments, options.name, options.arm)
     whose = "of these tenants " if experiment.tenants else ""
     print(f"within a second everyone {whose}in {options.name} gets the arm {options.arm!r}")
     if settings := experiment.arms[options.arm].set:
@@ -128,10 +100,6 @@ async def _promote(options: argparse.Namespace, desk: _Desk) -> int:
     for file, tree in settings.items():
         print("\n".join([f"\n# policies/{file}.yaml", *_yaml(tree)]))
     return 0
-
-
-def _verdict(state: Literal["stopped", "promoted"], arm: str) -> Verdict:
-    return Verdict(state, arm, "cli", SYSTEM.now())
 
 
 def _next(name: str) -> str:

@@ -7,20 +7,23 @@ from collections.abc import Sequence
 import msgspec
 
 from penstock.cli.table import table
-from penstock.errors import StartError, StoreUnavailable
+from penstock.errors import Refusal, StartError, StoreUnavailable
+from penstock.routing.learner import COLD_START
+from penstock.routing.rollback import roll_back
 from penstock.routing.versions import History, Versions
 from penstock.settings import Settings, options_parser
 from penstock.stores.keyring import Keyring
 from penstock.stores.open import open_ledger
 
 _HEAD = ("tenant", "alias", "version", "made", "outcomes", "promise", "digest", "why")
+_PRIOR = "the prior: longer prompts gain more from the large model"
 
 
 def run(words: Sequence[str]) -> int:
     """Do what is asked. Raises StartError."""
     parser = argparse.ArgumentParser("penstock router", parents=[options_parser()], allow_abbrev=False)
     parser.add_argument("what", nargs="?", metavar="history|rollback", help="what to do")
-    parser.add_argument("version", nargs="?", type=int, help="rollback: the version, 0 for none learned")
+    parser.add_argument("version", nargs="?", type=int, help="rollback: the version, 0 for the prior")
     parser.add_argument("--tenant", metavar="T", help="this tenant's scorers; rollback: whose")
     parser.add_argument("--alias", metavar="A", help="this alias's; rollback: which")
     parser.add_argument("--json", action="store_true", help="history: print JSON")
@@ -60,15 +63,19 @@ def _show(histories: Sequence[History], *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode([dict(zip(_HEAD, row, strict=True)) for row in rows]).decode())
     else:
-        print(table(_HEAD, rows) if rows else "nothing was learned yet")
+        print(table(_HEAD, rows) if rows else f"nothing was learned yet; what is live is {_PRIOR}")
 
 
-def _rows(history: History) -> list[tuple[str, ...]]:
-    return [
+def _rows(history: History) -> Sequence[tuple[str, ...]]:
+    def number(version: int) -> str:
+        return f"{version}{' (live)' if version == history.live else ''}"
+
+    prior = (history.tenant, history.alias, number(0), "", "0", "", COLD_START.digest(), _PRIOR)
+    return [prior] + [
         (
             history.tenant,
             history.alias,
-            f"{version.number}{' (live)' if version.number == history.live else ''}",
+            number(version.number),
             version.made,
             str(version.outcomes),
             f"keeps {version.promise.share:.0%}" if version.promise else "",
@@ -82,13 +89,9 @@ def _rows(history: History) -> list[tuple[str, ...]]:
 async def _rollback(options: argparse.Namespace, versions: Versions) -> int:
     if options.version is None or not options.tenant or not options.alias:
         raise StartError("penstock router rollback: say which: VERSION --tenant T --alias A")
-    history = versions.history(options.tenant, options.alias)
-    if not history.versions or (options.version and history.version(options.version) is None):
-        known = ", ".join(str(version.number) for version in history.versions) or "none"
-        raise StartError(
-            f"{options.alias} of {options.tenant} has no version {options.version}; there are: {known}"
-        )
-    history.live = options.version
-    await versions.write(history)
+    try:
+        await roll_back(versions, options.tenant, options.alias, options.version, "cli")
+    except Refusal as refusal:
+        raise StartError(refusal.message) from None
     print(f"version {options.version} of {options.alias} is live for {options.tenant}")
     return 0

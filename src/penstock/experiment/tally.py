@@ -1,6 +1,10 @@
-"""Tally: what each arm's requests cost, took and were worth, counted here and added up from all processes."""
+"""Tally: what each arm's requests cost, took and were worth, counted here for all processes to add up.
 
-import logging
+A process writes its sums into pages, one for each arm and hour. A page that is old enough is never written
+again, so that totals.py can fold old pages into one without asking whose they were.
+"""
+
+import asyncio
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,15 +12,20 @@ from typing import Final
 
 import msgspec
 
+from penstock.clock import SYSTEM, Clock
 from penstock.experiment.assign import BUCKETS
 from penstock.experiment.policy import METRICS, Experiment, Metric
 from penstock.experiment.sequential import Sample
-from penstock.stores.keyring import Keyring, SealBroken
+from penstock.stores.keyring import Keyring
 from penstock.stores.records import Records
+from penstock.telemetry.metrics import Arms
 
-log = logging.getLogger("penstock.experiment")
 TABLE: Final = "tallies"
-_PURPOSE: Final = "experiment tally"
+PURPOSE: Final = "experiment tally"
+PAGE_S: Final = 3600
+"""For how long a process writes into the same page."""
+CLOSED_S: Final = 3 * PAGE_S
+"""Nobody writes into a page that was begun so long ago, if clocks differ by less than an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,65 +103,73 @@ class Counts(msgspec.Struct):
 class Tally:
     """What this process has counted, on its way to the records that all processes add up."""
 
-    def __init__(self, records: Records, keyring: Keyring) -> None:
+    def __init__(self, records: Records, keyring: Keyring, clock: Clock = SYSTEM) -> None:
         self._records = records
         self._keyring = keyring
-        self._process = secrets.token_hex(6)
-        self._counts: dict[Cell, Counts] = {}
-        self._changed: set[Cell] = set()
+        self._clock = clock
+        self._metrics = Arms()
+        self._lock = asyncio.Lock()
+        self._fresh: dict[Cell, Counts] = {}
+        self._page: dict[Cell, Counts] = {}
+        self._turn()
 
     def of(self, cell: Cell) -> Counts:
-        """Give an arm's counts, to be added to."""
-        self._changed.add(cell)
-        return self._counts.setdefault(cell, Counts())
+        """Give an arm's counts since the last writing, to be added to at once."""
+        return self._fresh.setdefault(cell, Counts())
 
     async def flush(self) -> None:
         """Write what has changed. Raises StoreUnavailable; nothing is lost by that."""
-        changed, self._changed = self._changed, set()
-        if not changed:
-            return
+        async with self._lock:
+            if self._age_s >= CLOSED_S - PAGE_S:  # the store was gone for long: soon others fold this page
+                self._turn()
+            if self._fresh:
+                await self._write()
+            if self._age_s >= PAGE_S:
+                self._turn()
+
+    async def _write(self) -> None:
+        """Write what is fresh together with what stands on the page already."""
+        fresh, self._fresh = self._fresh, {}
+        page = {cell: _sum(counts, self._page.get(cell)) for cell, counts in fresh.items()}
         try:
-            await self._records.put(TABLE, dict(self._sealed(changed)))
+            await self._records.put(TABLE, dict(self._sealed(page)))
         except BaseException:
-            self._changed |= changed
+            for cell, counts in fresh.items():
+                self.of(cell).merge(counts)
             raise
+        self._page |= page
+        for cell, counts in fresh.items():
+            self._tell(cell, counts)
 
-    def _sealed(self, cells: Iterable[Cell]) -> Iterable[tuple[str, bytes]]:
-        for cell in cells:
-            key = f"{cell.key}/{self._process}"
-            yield key, self._keyring.seal(_PURPOSE, msgspec.msgpack.encode(self._counts[cell]), key.encode())
+    @property
+    def _age_s(self) -> float:
+        return abs(self._clock.now() - self._begun)
 
+    def _turn(self) -> None:
+        """Begin a page. What could not be written stays fresh; all else stands on the one before."""
+        self._begun = int(self._clock.now())
+        self._name = f"{self._begun}.{secrets.token_hex(6)}"
+        self._page = {}
 
-class Totals:
-    """What all processes have counted, dead ones included, as the records say."""
+    def _sealed(self, page: Mapping[Cell, Counts]) -> Iterable[tuple[str, bytes]]:
+        for cell, counts in page.items():
+            key = f"{cell.key}/{self._name}"
+            yield key, self._keyring.seal(PURPOSE, msgspec.msgpack.encode(counts), key.encode())
 
-    def __init__(self, records: Records, keyring: Keyring) -> None:
-        self._records = records
-        self._keyring = keyring
-        self._version = 0
-        self._counts: Mapping[Cell, Counts] = {}
-
-    async def read(self) -> Mapping[Cell, Counts]:
-        """Add all up, if anything has changed. Raises StoreUnavailable."""
-        self._version, table = await self._records.read(TABLE, self._version)
-        if table is not None:
-            self._counts = self._added(table)
-        return self._counts
-
-    def _added(self, table: Mapping[str, bytes]) -> Mapping[Cell, Counts]:
-        totals: dict[Cell, Counts] = {}
-        for key, sealed in table.items():
-            try:
-                counts = msgspec.msgpack.decode(
-                    self._keyring.open(_PURPOSE, sealed, key.encode()), type=Counts
-                )
-                experiment, digest, arm, _ = key.split("/")
-                totals.setdefault(Cell(experiment, digest, arm), Counts()).merge(counts)
-            except (SealBroken, ValueError, msgspec.MsgspecError):
-                log.error("a tally was not written by this keyring, or by another version; it does not count")
-        return totals
+    def _tell(self, cell: Cell, counts: Counts) -> None:
+        seen = {metric: (its.n, its.total) for metric, its in counts.metrics.items()}
+        told = counts.requests, counts.hits, counts.excluded
+        self._metrics.counted(cell.experiment, cell.arm, *told, seen)
 
 
 def metrics_of(counts: Counts) -> Iterable[tuple[Metric, Sample]]:
     """Give what was seen, by metric, in the order of the docs."""
     return [(metric, counts.sample(metric)) for metric in METRICS if metric in counts.metrics]
+
+
+def _sum(one: Counts, other: Counts | None) -> Counts:
+    whole = Counts()
+    for each in (other, one):
+        if each is not None:
+            whole.merge(each)
+    return whole

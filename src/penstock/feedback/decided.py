@@ -10,14 +10,8 @@ from penstock.clock import Clock
 from penstock.stores.keyring import Keyring, SealBroken
 from penstock.stores.protocol import Entry, Store
 
-
-class InArm(msgspec.Struct, array_like=True, frozen=True):
-    """An arm that the request was in, as the tallies name it (see experiment/tally.py)."""
-
-    experiment: str
-    digest: str
-    arm: str
-    bucket: int
+InArm = tuple[str, str, str, int]
+"""An arm that the request was in: experiment, digest, arm and bucket, as the tallies name it."""
 
 
 class Decided(msgspec.Struct, frozen=True):

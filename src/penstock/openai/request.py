@@ -1,9 +1,11 @@
 """A client's request: which endpoint it means, its body as JSON, its bytes as they came."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
+from urllib.parse import unquote
 
 from multidict import CIMultiDict
 
@@ -33,6 +35,7 @@ _ROUTES: Final = {
 }
 _WITH_BODY: Final = frozenset(endpoint for (method, _), endpoint in _ROUTES.items() if method == "POST")
 BASE_PATH: Final = "/v1"
+_OWN: Final = re.compile(r"[/\\]*(v1[/\\]+)?dac([/\\;]|$)", re.IGNORECASE)
 
 
 def route(method: str, path: str) -> tuple[Endpoint, str]:
@@ -48,6 +51,15 @@ def route(method: str, path: str) -> tuple[Endpoint, str]:
     if any(part.partition(";")[0] in ("..", ".") for part in plain.split("/")):
         raise Refusal(400, "invalid_path", "The path must not contain dot segments.")
     return _ROUTES.get((method, below), Endpoint.OTHER), below
+
+
+def keep_own(path: str) -> None:
+    """Refuse (404) a path of the gateway's own, `/dac/…` below the base path, in any way of writing it.
+
+    Asked before anything goes upstream: where no stage answers such a path, no provider shall see it.
+    """
+    if _OWN.match(unquote(path)):
+        raise Refusal(404, "not_found", "The gateway has no such path.")
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from mitmproxy import http
 
 from penstock.exchange import Exchange
 from penstock.gateway import Gateway
-from penstock.openai.request import Endpoint, Request, route
+from penstock.openai.request import Endpoint, Request, keep_own, route
 from penstock.proxy.headers import decoded, encoded
 from penstock.telemetry import metrics
 from penstock.upstream.client import Connection
@@ -23,6 +23,7 @@ def send_upstream(flow: http.HTTPFlow, gateway: Gateway) -> None:
     """Point the handshake at the upstream. Raises Refusal, StartError."""
     path, _, query = flow.request.path.partition("?")
     _, below = route(flow.request.method, path)
+    keep_own(below)
     model = parse_qs(query).get("model", [None])[0]
     _, upstream = gateway.policies[UpstreamsPolicy].choose(model)
     connection = Connection(upstream)

@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from penstock.errors import StartError
 from penstock.exchange import Call, Decision, Exchange, Sent
 from penstock.openai import usage, wire_json
-from penstock.openai.request import Endpoint, Request
+from penstock.openai.request import Endpoint, Request, keep_own
 from penstock.openai.sse import Event
 from penstock.openai.watch import HideUsage, Watch, choices_asked
 from penstock.policy.base import PolicySet
@@ -62,6 +62,7 @@ class Upstream(Stage[UpstreamsPolicy]):
 
     async def answer(self, exchange: Exchange, proceed: Proceed) -> Reply:
         """Call the upstream once."""
+        keep_own(exchange.request.path)
         name, upstream = exchange.policies[UpstreamsPolicy].choose(exchange.request.model, exchange.target)
         connection = self._connection(name, upstream)
         exchange.upstream, exchange.provider = name, upstream.provider

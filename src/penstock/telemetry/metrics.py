@@ -2,11 +2,13 @@
 
 With PROMETHEUS_MULTIPROC_DIR set, all processes of one gateway write into that folder and the admin
 process adds them up. Labels can't grow without bound, whatever clients send: endpoints, stages and
-actions are words of ours, and models beyond the first hundred that an upstream answered are `other`.
+actions are words of ours, upstreams, experiments and arms are names from the policies, and models beyond the
+first hundred that an upstream answered are `other`. So what every request writes keeps its labels looked up.
 """
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -94,6 +96,68 @@ SLOW: Final = Gauge(
     multiprocess_mode="livemax",
 )
 
+ARM_REQUESTS: Final = Counter(
+    "penstock_experiment_requests_total",
+    "Requests of an experiment's arms: measured, answered by the cache, or excluded from the metrics.",
+    ("experiment", "arm", "counted"),
+)
+OBSERVATIONS: Final = Counter(
+    "penstock_experiment_observations_total",
+    "Observations of a metric of an experiment's arms.",
+    ("experiment", "arm", "metric"),
+)
+OBSERVED: Final = Counter(
+    "penstock_experiment_observed_total",
+    "The sum of what was observed of a metric of an experiment's arms; by observations, its mean.",
+    ("experiment", "arm", "metric"),
+)
+EXPERIMENT_STATE: Final = Gauge(
+    "penstock_experiment_state",
+    "1 for the state that an experiment is in: running, stopped or promoted.",
+    ("experiment", "state"),
+    multiprocess_mode="livemax",
+)
+_STATES: Final = ("running", "stopped", "promoted")
+
+_request = cache(REQUESTS.labels)
+_decision = cache(DECISIONS.labels)
+_stage = cache(STAGE_DURATION.labels)
+_operation = cache(OPERATION_DURATION.labels)
+_first_chunk = cache(FIRST_CHUNK.labels)
+_tokens = cache(TOKEN_USAGE.labels)
+
+
+class Arms:
+    """Notes what experiments count, and where they are. Their names, and those of arms, are the policies'."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def counted(
+        self,
+        experiment: str,
+        arm: str,
+        requests: int,
+        hits: int,
+        excluded: int,
+        seen: Mapping[str, tuple[float, float]],
+    ) -> None:
+        """Add to an arm; `seen` is how many observations of a metric there were, and their sum."""
+        shares = {"measured": requests - hits - excluded, "hit": hits, "excluded": excluded}
+        for share, number in shares.items():
+            if number > 0:
+                ARM_REQUESTS.labels(experiment, arm, share).inc(number)
+        for metric, (observations, total) in seen.items():
+            OBSERVATIONS.labels(experiment, arm, metric).inc(observations)
+            OBSERVED.labels(experiment, arm, metric).inc(total)
+
+    def states(self, states: Mapping[str, str]) -> None:
+        """Say where all experiments are; one that is gone from the policies is nowhere."""
+        for experiment in self._known | states.keys():
+            for state in _STATES:
+                EXPERIMENT_STATE.labels(experiment, state).set(states.get(experiment) == state)
+        self._known = set(states)
+
 
 class Routes:
     """Notes what happens on routes. Their names are those of the policies, so labels stay few."""
@@ -126,22 +190,22 @@ class Recorder:
     def record(self, exchange: Exchange, status: int, error: str, ended: float) -> None:
         """Count one exchange; `error` is empty or a stable code, `ended` on the monotonic clock."""
         request = exchange.request
-        REQUESTS.labels(request.endpoint.value, str(status)).inc()
+        _request(request.endpoint.value, str(status)).inc()
         for decision in exchange.decisions:
-            DECISIONS.labels(decision.stage, decision.action).inc()
+            _decision(decision.stage, decision.action).inc()
         for (kind, action), number in exchange.redactions.items():
             REDACTIONS.labels(kind, action).inc(number)
         for stage, seconds in exchange.timings.items():
-            STAGE_DURATION.labels(stage).observe(seconds)
+            _stage(stage).observe(seconds)
         if (operation := _OPERATIONS.get(request.endpoint)) is None:
             return
         labels = operation, exchange.provider or "none", self._model(exchange, status)
-        OPERATION_DURATION.labels(*labels, error).observe(ended - exchange.began)
+        _operation(*labels, error).observe(ended - exchange.began)
         if request.stream and exchange.first_byte is not None:
-            FIRST_CHUNK.labels(*labels).observe(exchange.first_byte - exchange.began)
+            _first_chunk(*labels).observe(exchange.first_byte - exchange.began)
         if exchange.usage is not None:
-            TOKEN_USAGE.labels(*labels, "input").observe(exchange.usage.input_tokens)
-            TOKEN_USAGE.labels(*labels, "output").observe(exchange.usage.output_tokens)
+            _tokens(*labels, "input").observe(exchange.usage.input_tokens)
+            _tokens(*labels, "output").observe(exchange.usage.output_tokens)
 
     def _model(self, exchange: Exchange, status: int) -> str:
         name = exchange.request.model or ""

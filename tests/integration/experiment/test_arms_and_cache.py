@@ -117,8 +117,8 @@ async def test_after_a_stop_everyone_has_the_controls_entries() -> None:
     house = await House("only").open()
     for user in USERS:
         await house.ask(user, "one", False)
-    assert house.trial._verdicts is not None
-    await house.trial._verdicts.put("only", Verdict("stopped", "control", "cli", 1.0))
+    assert house.trial._judge is not None
+    await house.trial._judge.verdicts.put("only", Verdict("stopped", "control", "cli", 1.0))
     await house.ask(USERS[0], "one", False)
     before = house.rest.calls
     for user in USERS:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from penstock.budget.counting import Counting
 from penstock.budget.held import Held
 from penstock.budget.limits import Applied
 from penstock.budget.need import Need
+from penstock.budget.policy import BudgetPolicy
 from penstock.budget.told import Stand
 from penstock.exchange import Call
 from penstock.openai.produced import Produced
 from penstock.openai.usage import Usage
 from penstock.reply import Reply
 from penstock.stores.ledger import Standing
+from penstock.tenants.policy import TenantsPolicy
 from unit.budget.budget_bits import CHAT, MODELS, TOKENS, Shop, applied
 
 Open = Callable[..., Any]
@@ -38,7 +41,7 @@ def warned() -> list[Stand]:
 def hold(shop: Shop, warned: list[Stand]) -> Open:
     async def hold(limits: Sequence[Applied] = (TOKENS,), **body: Any) -> Held:
         asked_for = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
-        exchange = testing.exchange(CHAT, body={**asked_for, **body}, given=[MODELS])
+        exchange = testing.exchange(CHAT, body={**asked_for, **body}, given=[MODELS, TenantsPolicy()])
         need = Need.of(exchange.request, MODELS.find(exchange.request.model), limits, 128)
         asked = await shop.till.ask(need, limits)
         return Held(exchange, shop.till, asked, Counting(), lambda model: limits, warned.append)
@@ -191,6 +194,30 @@ async def test_a_top_up_without_room_or_price_is_not_taken(shop: Shop, hold: Ope
     assert not await held.top_up("small")
     assert not await held.top_up("unheard-of")
     assert await shop.standing() == before
+
+
+@pytest.mark.parametrize(
+    ("used", "told"),
+    [(100, (429, "rate_limit_exceeded")), (900, (403, "insufficient_quota"))],
+    ids=["others hold it", "it is used"],
+)
+async def test_the_refusal_is_that_of_the_top_up_as_the_policy_has_it(
+    shop: Shop, hold: Open, used: int, told: tuple[int, str]
+):
+    shop.till = replace(shop.till, policy=BudgetPolicy(hard_stop=403))
+    held, other = await hold(max_tokens=290), await hold(max_tokens=16)
+    answered(other, Usage(used, 0))
+    other.charge(Produced())
+    await settled(shop)
+    assert not await held.top_up("small")
+    refusal = held.refusal()
+    assert (refusal.status, refusal.code) == told
+    assert "x-dac-budget-remaining" in held.exchange.answer_headers
+
+
+async def test_without_a_refused_top_up_the_refusal_is_a_plain_one(hold: Open):
+    refusal = (await hold()).refusal()
+    assert (refusal.status, refusal.code) == (429, "insufficient_quota")
 
 
 async def test_a_due_warning_is_passed_on_once(shop: Shop, hold: Open, warned: list[Stand]):

@@ -84,6 +84,7 @@ def test_history_is_a_table(router, learned):
 def test_history_as_json_of_one_tenant_and_alias(router, learned):
     told = json.loads(router("history", "--json", "--tenant", "acme", "--alias", "auto").out)
     assert [(each["version"], each["outcomes"]) for each in told] == [
+        ("0", "0"),
         ("1", "100"),
         ("2", "200"),
         ("3 (live)", "300"),
@@ -93,7 +94,9 @@ def test_history_as_json_of_one_tenant_and_alias(router, learned):
 
 def test_before_anything_was_learned(router):
     told = router("history")
-    assert (told.code, told.out) == (0, "nothing was learned yet\n")
+    assert told.code == 0
+    assert told.out.startswith("nothing was learned yet; what is live is the prior: longer prompts")
+    assert json.loads(router("history", "--json").out) == []
 
 
 @pytest.mark.parametrize("number", [2, 0, 3])
@@ -102,7 +105,10 @@ def test_rollback_makes_another_version_live(router, learned, state, number):
     assert (told.code, told.out) == (0, f"version {number} of auto is live for acme\n")
     assert (live(state), live(state, "globex")) == (number, 1)
     kept = json.loads(router("history", "--json", "--tenant", "acme").out)
-    assert len(kept) == 3
+    assert [each["version"] for each in kept] == [
+        f"{each}{' (live)' * (each == number)}" for each in range(4)
+    ]
+    assert kept[0]["why"].startswith("the prior")
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """What processes count adds up, whoever dies; foreign records don't count; a lost store loses nothing."""
 
+import asyncio
 import random
 
 import pytest
 from experiment_bits import KEYRING, experiment
+from prometheus_client import REGISTRY
 
+from penstock import testing
 from penstock.errors import StoreUnavailable
-from penstock.experiment.tally import TABLE, Cell, Counts, Moments, Tally, Totals, metrics_of
+from penstock.experiment.tally import PAGE_S, TABLE, Cell, Counts, Moments, Tally, metrics_of
+from penstock.experiment.totals import Totals
 from penstock.stores.keyring import Keyring
 from penstock.stores.memory import MemoryRecords
 
@@ -20,7 +24,7 @@ def records():
 
 
 async def totals(records, keyring=KEYRING):
-    return await Totals(records, keyring).read()
+    return await Totals(records, keyring).look()
 
 
 async def test_processes_add_up(records):
@@ -73,11 +77,11 @@ async def test_totals_are_read_again_only_when_they_changed(records):
     tally, reader = Tally(records, KEYRING), Totals(records, KEYRING)
     tally.of(CELL).requests += 1
     await tally.flush()
-    first = await reader.read()
-    assert await reader.read() is first
+    first = await reader.look()
+    assert await reader.look() is first
     tally.of(CELL).requests += 1
     await tally.flush()
-    assert (await reader.read())[CELL].requests == 2
+    assert (await reader.look())[CELL].requests == 2
 
 
 @pytest.mark.parametrize("way", ["another keyring", "moved", "nonsense"])
@@ -140,3 +144,52 @@ def test_a_changed_experiment_is_another_cell():
     changed = Cell.of("e", experiment({"cache": {"ttl_s": 1}}), "control")
     assert changed != CELL
     assert changed.key != CELL.key
+
+
+async def test_a_page_is_written_for_an_hour(records):
+    clock = testing.FrozenClock()
+    tally = Tally(records, KEYRING, clock)
+    for number in range(4):
+        tally.of(CELL).requests += 1
+        await tally.flush()
+        assert len((await records.read(TABLE))[1]) == 1, number
+        clock.advance(PAGE_S / 4)
+    await tally.flush()
+    tally.of(CELL).requests += 1
+    await tally.flush()
+    assert len((await records.read(TABLE))[1]) == 2
+    assert (await totals(records))[CELL].requests == 5
+
+
+async def test_what_comes_while_it_is_written_is_written_next(records, monkeypatch):
+    tally, put = Tally(records, KEYRING), records.put
+
+    async def slow(table, written):
+        tally.of(CELL).requests += 10
+        await put(table, written)
+
+    tally.of(CELL).requests += 1
+    monkeypatch.setattr(records, "put", slow)
+    await tally.flush()
+    assert (await totals(records))[CELL].requests == 1
+    monkeypatch.setattr(records, "put", put)
+    await asyncio.gather(tally.flush(), tally.flush())
+    assert (await totals(records))[CELL].requests == 11
+
+
+async def test_the_metrics_tell_what_was_written_once(records):
+    def requests():
+        at = {"experiment": "e", "arm": "control", "counted": "measured"}
+        return REGISTRY.get_sample_value("penstock_experiment_requests_total", at) or 0.0
+
+    tally, before = Tally(records, KEYRING), requests()
+    tally.of(CELL).requests += 2
+    records.gone = True
+    with pytest.raises(StoreUnavailable):
+        await tally.flush()
+    assert requests() == before
+    records.gone = False
+    tally.of(CELL).requests += 1
+    await tally.flush()
+    await tally.flush()
+    assert requests() == before + 3

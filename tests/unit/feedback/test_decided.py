@@ -5,7 +5,7 @@ from feedback_bits import KEYRING, decided
 
 from penstock import testing
 from penstock.errors import StoreUnavailable
-from penstock.feedback.decided import InArm, Notebook
+from penstock.feedback.decided import Notebook
 from penstock.stores.keyring import Keyring
 from penstock.stores.protocol import Entry
 
@@ -29,7 +29,7 @@ FULL = decided(
     intent="maths",
     latency_s=1.5,
     cost_usd=0.25,
-    arms=[InArm("e", "d1", "treatment", 7)],
+    arms=[("e", "d1", "treatment", 7)],
 )
 
 

@@ -1,5 +1,6 @@
 """A score becomes what the router learns: about the right model, and no stronger than its weight."""
 
+import msgspec
 import pytest
 from feedback_bits import decided
 
@@ -44,3 +45,40 @@ def test_the_decision_comes_along_as_the_router_left_it():
 @pytest.mark.parametrize("odd", [b"", b"\xc1", b"features", learned("medium")])
 def test_what_no_router_decided_teaches_nothing(odd):
     assert lesson(decided(learned=odd), 1.0, 1.0) is None
+
+
+JUDGED = Learned(
+    frozenset({1, 2}),
+    frozenset(),
+    frozenset({3}),
+    "small",
+    1.0,
+    None,
+    b"key",
+    (frozenset({4}), frozenset({5})),
+).packed()
+
+
+def judged(score, weight=1.0, **fields):
+    first = fields.pop("first", False)
+    its = lesson(decided(learned=JUDGED, **fields), score, weight, first=first)
+    return its.small_right, its.answer_features
+
+
+@pytest.mark.parametrize(
+    ("score", "right"), [(1.0, True), (0.6, True), (0.4, False), (0.0, False), (0.5, None)]
+)
+def test_a_clients_word_says_whether_the_judged_answer_was_right(score, right):
+    told, features = judged(score)
+    assert told is right
+    words, options, shape = msgspec.msgpack.decode(features)
+    assert (sorted(words), options, sorted(shape)) == ([1, 2], [4], [3, 5])
+
+
+def test_a_sign_says_so_of_no_answer_and_nobody_says_it_of_the_large_ones():
+    assert judged(0.0, 0.9)[0] is None
+    assert judged(0.0, 0.3, escalated=True, first=True)[0] is None
+    assert judged(0.0, escalated=True) == (None, b"")
+    assert judged(0.0, escalated=True, first=True)[0] is False
+    its = lesson(decided(learned=learned("small")), 1.0, 1.0)  # which no cascade has judged
+    assert (its.small_right, its.answer_features) == (True, b"")

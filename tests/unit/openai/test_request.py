@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from penstock.errors import Refusal
-from penstock.openai.request import Endpoint, Request, parse_body, route
+from penstock.openai.request import Endpoint, Request, keep_own, parse_body, route
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,25 @@ def test_odd_fields(raw, model, stream):
 def test_a_request_without_a_body():
     bare = Request("GET", "/models", "", CIMultiDict(), Endpoint.MODELS)
     assert (bare.raw, bare.model, bare.stream) == (b"", None, False)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/dac/feedback", "/dac/feedback", "/v1/dac", "/v1/dac/", "/v1/dac/other"),
+        *("/v1/DAC/feedback", "/v1/%64ac/feedback", "/v1/dac%2Ffeedback", "/v1//dac/feedback"),
+        *("/v1/v1/dac/feedback", "/v1/dac;x/feedback", "/v1\\dac\\feedback", "/v1%2fdac/feedback"),
+    ],
+)
+def test_the_gateways_own_paths_are_known_in_any_writing(path):
+    _, below = route("POST", path)
+    with pytest.raises(Refusal) as refused:
+        keep_own(below)
+    assert (refused.value.status, refused.value.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/dacs", "/v1/files/dac", "/v1/xdac/feedback", "/v1/d%61ta", "/v1", "/v1/"]
+)
+def test_paths_that_only_look_like_it_are_the_upstreams(path):
+    keep_own(route("POST", path)[1])

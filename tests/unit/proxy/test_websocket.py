@@ -91,3 +91,12 @@ def test_messages_that_have_gone_through_are_forgotten() -> None:
     websocket.forget_messages(flow, but_last=False)
     assert flow.websocket.messages == []
     websocket.forget_messages(tflow.tflow(), but_last=False)
+
+
+@pytest.mark.parametrize("path", ["/v1/dac/feedback", "/v1/%64ac/x?model=m"])
+def test_the_gateways_own_paths_go_to_no_upstream(path: str) -> None:
+    flow = handshake(path)
+    with pytest.raises(Refusal) as refused:
+        send(flow)
+    assert (refused.value.status, refused.value.code) == (404, "not_found")
+    assert flow.request.path == path

@@ -9,7 +9,7 @@ from penstock.exchange import Call, Exchange
 from penstock.experiment.policy import Arm, ExperimentPolicy
 from penstock.experiment.policy import Experiment as Setup
 from penstock.experiment.report import Report, report
-from penstock.experiment.tally import Totals
+from penstock.experiment.totals import Totals
 from penstock.models.policy import Model, ModelsPolicy
 from penstock.openai.usage import Usage
 from penstock.policy.base import Policy, PolicySet
@@ -77,9 +77,9 @@ class House:
         return await testing.read(await self.stage.answer(exchange, self.upstream))
 
     async def report(self, name: str = "e") -> Report:
-        await self.stage.look()
-        totals = await Totals(self.resources.records, self.resources.keyring).read()
-        verdicts = self.stage._verdicts
+        await self.stage._judge.look()
+        totals = await Totals(self.resources.records, self.resources.keyring).look()
+        verdicts = self.stage._judge.verdicts
         assert verdicts is not None
         its = self.set[ExperimentPolicy].experiments[name]
         return report(name, its, totals, verdicts.known.get(name))

@@ -7,7 +7,8 @@ from penstock import testing
 from penstock.exchange import Call, Exchange
 from penstock.experiment.assign import Assigner
 from penstock.experiment.policy import Arm, Experiment, ExperimentPolicy
-from penstock.experiment.tally import Counts, Totals
+from penstock.experiment.tally import Counts
+from penstock.experiment.totals import Totals
 from penstock.feedback.policy import FeedbackPolicy
 from penstock.models.policy import ModelsPolicy
 from penstock.openai.usage import Usage
@@ -93,14 +94,16 @@ class House:
 
     async def outcomes(self) -> list[Outcome]:
         """Take what is there to learn from, the lowest scores first."""
-        await self.stage._outcomes._flush()
-        found = await Outcomes(self.resources.records, self.resources.keyring).take()
-        return sorted(found, key=lambda each: (each.small or 0.0, each.large or 0.0))
+        await self.stage._desk.outcomes._flush()
+        outcomes = Outcomes(self.resources.records, self.resources.keyring)
+        found = await outcomes.waiting()
+        await outcomes.drop(found)
+        return sorted(found.values(), key=lambda each: (each.small or 0.0, each.large or 0.0))
 
     async def counts(self) -> Counts:
         """Give all arms' counts together."""
-        await self.stage.flush()
+        await self.stage._desk.flush()
         whole = Counts()
-        for counts in (await Totals(self.resources.records, self.resources.keyring).read()).values():
+        for counts in (await Totals(self.resources.records, self.resources.keyring).look()).values():
             whole.merge(counts)
         return whole

@@ -175,7 +175,7 @@ async def test_a_guardrail_stops_the_experiment_for_everyone():
     assert (told.verdict.state, told.verdict.by, told.verdict.arm) == ("stopped", "guardrail", "control")
     assert re.match(r"treatment: error 1 beside 0, a difference of \+1", told.verdict.evidence)
     async with asyncio.timeout(2):  # the other one polls
-        while other.stage._verdicts.known == {}:  # noqa: ASYNC110 - it looks by itself
+        while other.stage._judge.verdicts.known == {}:  # noqa: ASYNC110 - it looks by itself
             await asyncio.sleep(0.02)
     for place in (home, other):
         exchange = place.exchange(user)
@@ -198,7 +198,7 @@ async def test_a_control_that_fails_stops_nothing():
 
 async def test_a_promoted_arm_is_everyones_even_without_a_unit():
     home = await house(e=setup(CACHE_600))
-    await home.stage._verdicts.put("e", Verdict("promoted", "treatment", "cli", 1.0))
+    await home.stage._judge.verdicts.put("e", Verdict("promoted", "treatment", "cli", 1.0))
     for user in ("", "ada", "bob"):
         exchange = home.exchange(user)
         await home.ask(exchange)
@@ -208,7 +208,7 @@ async def test_a_promoted_arm_is_everyones_even_without_a_unit():
 
 async def test_a_verdict_for_an_arm_that_is_gone_means_the_control():
     home = await house(e=setup(CACHE_600))
-    await home.stage._verdicts.put("e", Verdict("promoted", "gone", "cli", 1.0))
+    await home.stage._judge.verdicts.put("e", Verdict("promoted", "gone", "cli", 1.0))
     exchange = home.exchange()
     await home.ask(exchange)
     assert exchange.arms == {"e": "control"}
@@ -248,3 +248,25 @@ async def test_a_stage_that_never_started_stops_and_answers():
     reply = await testing.run_stage(Experiment(), exchange, testing.FakeUpstream(testing.chat("hi")))
     assert reply.status == 200
     await Experiment().stop()
+
+
+async def test_without_experiments_a_request_passes_as_it_is():
+    home = await house()
+    exchange = home.exchange()
+    assert home.stage.plan(exchange).reason == "no experiment"
+    await home.ask(exchange)
+    assert exchange.policies is home.set
+    assert [each.reason for each in exchange.decisions] == ["no experiment"]
+
+
+async def test_an_experiment_that_comes_is_not_taken_for_none_and_one_that_goes_is():
+    home = await house()
+    without, home.set = home.set, (await house(e=setup())).set
+    home.stage.accept(home.set)
+    for live, arms in ((home.set, 1), (without, 0)):
+        home.stage.accept(live)
+        for said in (home.set, without):  # an exchange keeps the set that it started with
+            exchange = home.exchange()
+            exchange.policies = said
+            await home.ask(exchange)
+            assert len(exchange.arms) == (said is home.set), (arms, said)

@@ -49,7 +49,7 @@ async def test_it_goes_no_further(home):
 
 async def test_another_process_takes_it(home):
     asked = await home.ask(home.chat())
-    await home.stage.flush()
+    await home.stage._desk.flush()
     other = await House(shared=home.resources).open()
     assert await other.rate(asked.id, label="bad") == 204
     await other.stage.stop()
@@ -82,21 +82,21 @@ async def test_only_the_first_rating_counts(home):
     for score in (1.0, 0.0):
         assert await home.rate(asked.id, score=score) == 204
     await asyncio.gather(*(home.rate(asked.id) for _ in range(5)))
-    await home.stage.flush()
+    await home.stage._desk.flush()
     assert await home.rate(asked.id) == 204
     assert [each.small for each in await home.outcomes()] == [1.0]
 
 
 async def test_two_at_once_count_once(home):
     asked = await home.ask(home.chat())
-    await home.stage.flush()
+    await home.stage._desk.flush()
     assert await asyncio.gather(*(home.rate(asked.id) for _ in range(5))) == [204] * 5
     assert len(await home.outcomes()) == 1
 
 
 async def test_after_its_time_it_is_unknown(home):
     asked = await home.ask(home.chat())
-    await home.stage.flush()
+    await home.stage._desk.flush()
     home.clock.advance(FeedbackPolicy().remember_s + 1)
     assert (await refusal(home, asked.id)).status == 404
 
@@ -111,12 +111,12 @@ async def test_an_ephemeral_exchange_leaves_nothing(home):
     assert (await refusal(home, exchange.id)).status == 404
     assert await home.outcomes() == []
     assert home.store.entries == {}
-    assert len(home.stage._threads) == 0
+    assert len(home.stage._desk.threads) == 0
 
 
 async def test_nothing_that_was_said_is_kept(home):
     asked = await home.ask(home.chat("my secret is swordfish"))
-    decided = await home.stage._notebook.find("acme", asked.id)
+    decided = await home.stage._desk.notebook.find("acme", asked.id)
     assert "swordfish" not in repr(decided)
     assert "ada" not in repr(decided)
 
@@ -150,7 +150,7 @@ async def test_a_fault_of_ours_sends_no_feedback_upstream(home, monkeypatch):
         raise RuntimeError("broken")
 
     asked = await home.ask(home.chat())
-    monkeypatch.setattr(home.stage._notebook, "find", broken)
+    monkeypatch.setattr(home.stage._desk.notebook, "find", broken)
     assert (await refusal(home, asked.id)).status == 503
     assert len(home.upstream.seen) == 1
 
@@ -255,7 +255,7 @@ async def test_a_sign_without_weight_is_not_looked_for():
     for _ in range(2):
         await home.ask(home.chat())
     assert await signs(home) == []
-    assert len(home.stage._threads) == 0
+    assert len(home.stage._desk.threads) == 0
     await home.stage.stop()
 
 
@@ -316,3 +316,22 @@ async def test_a_stage_that_never_started_passes_and_stops():
 def test_only_what_somebody_learns_from_is_remembered(given, action):
     exchange = testing.exchange(given=[FeedbackPolicy(), ExperimentPolicy(), *given])
     assert FeedbackStage().plan(exchange).action == action
+
+
+async def test_where_nobody_learns_a_request_passes_and_feedback_is_still_taken():
+    home = await House(FeedbackPolicy()).open()
+    asked = await home.ask(home.chat())
+    idle = testing.policies(FeedbackPolicy(), ExperimentPolicy())
+    home.stage.accept(idle)
+    live, home.set = home.set, idle
+    passed = await home.ask(home.chat())
+    assert [each.reason for each in passed.decisions] == ["nobody learns from it"]
+    assert (await refusal(home, passed.id)).status == 404
+    assert await home.rate(asked.id) == 204  # of before
+    seen = len(home.upstream.seen)
+    assert (await refusal(home, "req_unknown")).status == 404
+    assert len(home.upstream.seen) == seen
+    home.set = live  # an exchange keeps the set that it started with
+    kept = await home.ask(home.chat())
+    assert kept.decisions[0].action == "remember"
+    await home.stage.stop()

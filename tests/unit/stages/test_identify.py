@@ -147,7 +147,7 @@ async def test_in_open_mode_any_endpoint_passes_and_no_store_is_asked(house: Hou
     exchange, _ = await house.send({}, "/v1/files", tenants=TenantsPolicy())
     assert exchange.tenant == "default"
     assert house.stage._table is not None
-    assert house.stage._table._task is None
+    assert house.stage._table._following is None
 
 
 def test_it_may_not_be_skipped() -> None:
@@ -553,6 +553,6 @@ async def test_keys_are_followed_from_the_first_tenant_on(house: House) -> None:
     table = house.stage._table
     assert table is not None
     house.stage.accept(house.policies.replacing(TenantsPolicy()))
-    assert table._task is None
+    assert table._following is None
     house.stage.accept(house.policies)
-    assert table._task is not None
+    assert table._following is not None

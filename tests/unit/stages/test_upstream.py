@@ -114,6 +114,15 @@ async def test_each_attempt_is_counted() -> None:
     assert exchange.answer_headers["x-dac-attempts"] == "2"
 
 
+@pytest.mark.parametrize("path", ["/v1/dac/feedback", "/v1/dac", "/v1/%64ac/x"])
+async def test_the_gateways_own_paths_are_never_sent(path: str) -> None:
+    exchange, client = asks(path=path), FakeClient(AssertionError("called"))
+    with pytest.raises(Refusal) as refused:
+        await answer(exchange, client)
+    assert (refused.value.status, refused.value.code) == (404, "not_found")
+    assert (exchange.attempts, exchange.decisions, exchange.answer_headers) == (0, [], {})
+
+
 async def test_a_configured_key_and_headers_go_along_and_are_read_by_accept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -185,3 +185,38 @@ def test_a_route_whose_upstream_is_gone_from_the_policies_has_no_place():
     routes.state("gone", "routed", slow=True)
     at = {"upstream": "gone", "provider": "", "region": "", "model": "routed"}
     assert REGISTRY.get_sample_value("penstock_upstream_slow", at) == 1
+
+
+def test_arms_are_counted_by_what_became_of_their_requests(counted):
+    at = {"experiment": "trial", "arm": "treatment"}
+    names = {share: {**at, "counted": share} for share in ("measured", "hit", "excluded")}
+    for each in names.values():
+        counted("penstock_experiment_requests_total", **each)
+    for name in ("observations", "observed"):
+        counted(f"penstock_experiment_{name}_total", **at, metric="cost_usd")
+    metrics.Arms().counted("trial", "treatment", 10, 3, 2, {"cost_usd": (5.0, 0.25)})
+    metrics.Arms().counted("trial", "treatment", 1, 0, 0, {"cost_usd": (0.0, 0.5)})
+    found = {name: counted("penstock_experiment_requests_total", **each) for name, each in names.items()}
+    assert found == {"measured": 6, "hit": 3, "excluded": 2}
+    assert counted("penstock_experiment_observations_total", **at, metric="cost_usd") == 5
+    assert counted("penstock_experiment_observed_total", **at, metric="cost_usd") == 0.75
+
+
+def state(experiment):
+    """Give the states that the gauge says an experiment is in."""
+    name = "penstock_experiment_state"
+    states = ("running", "stopped", "promoted")
+    found = {
+        each: REGISTRY.get_sample_value(name, {"experiment": experiment, "state": each}) for each in states
+    }
+    return [each for each, value in found.items() if value]
+
+
+def test_an_experiment_is_in_one_state_and_in_none_once_it_is_gone():
+    arms = metrics.Arms()
+    arms.states({"trial": "running", "other": "stopped"})
+    assert (state("trial"), state("other")) == (["running"], ["stopped"])
+    arms.states({"trial": "promoted"})
+    assert (state("trial"), state("other")) == (["promoted"], [])
+    arms.states({})
+    assert state("trial") == []

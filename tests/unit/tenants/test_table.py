@@ -9,6 +9,7 @@ import pytest
 
 from penstock import testing
 from penstock.errors import StoreUnavailable
+from penstock.stores import watched
 from penstock.stores.keyring import Keyring
 from penstock.stores.memory import MemoryRecords
 from penstock.tenants import table as tables
@@ -48,8 +49,8 @@ class Records(MemoryRecords):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "LOOK_S", 0.001)
-    monkeypatch.setattr(tables, "_FIRST_S", 0.05)
+    monkeypatch.setattr(watched, "LOOK_S", 0.001)
+    monkeypatch.setattr(watched, "_FIRST_S", 0.05)
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ async def test_trouble_makes_it_old_and_it_comes_back_by_itself(
     caplog: pytest.LogCaptureFixture,
     trouble: Exception,
 ) -> None:
-    caplog.set_level(logging.INFO, "penstock.tenants")
+    caplog.set_level(logging.INFO, "penstock.stores")
     made = await book.create("acme")
     table.begin()
     await table.looked()
@@ -195,7 +196,7 @@ async def test_a_store_that_is_not_there_yet_is_no_reason_to_wait(table: KeyTabl
 async def test_a_store_that_never_answers_is_given_up_and_asked_again(
     table: KeyTable, records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_ANSWER_S", 0.01)
+    monkeypatch.setattr(watched, "_ANSWER_S", 0.01)
     records.silent = True
     table.begin()
     await until(lambda: records.looks > 2)

@@ -1,16 +1,23 @@
-"""The tenants as the admin process reads them, and the bodies that it takes."""
+"""Policy files as the admin process reads them: tenants, checked against upstreams."""
 
 import logging
 import os
 
 import pytest
 
-from penstock.admin.budget import Tenants
+from penstock.admin.files import Files
 from penstock.errors import Refusal
+from penstock.experiment.policy import ExperimentPolicy
+from penstock.tenants.policy import TenantsPolicy
+from penstock.upstream.policy import UpstreamsPolicy
 
 GOOD = "tenants: {acme: {limits: [{unit: tokens, window: day, limit: 5}]}}\n"
 OTHER = "tenants: {acme: {}, globex: {}}\n"
 UPSTREAMS = 'default: a\nupstreams: {a: {url: "http://127.0.0.1:9/v1", auth: {style: none}}}\n'
+
+
+def files(folder):
+    return Files(folder, TenantsPolicy, [UpstreamsPolicy])
 
 
 @pytest.fixture
@@ -23,7 +30,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def tenants(folder):
-    return Tenants(folder)
+    return files(folder)
 
 
 def write(folder, text, name="tenants.yaml"):
@@ -84,11 +91,22 @@ def test_without_ever_a_good_one_there_is_no_answer(folder, caplog):
     caplog.set_level(logging.ERROR)
     write(folder, "tenants: 5\n")
     with pytest.raises(Refusal) as refused:
-        Tenants(folder).now()
+        files(folder).now()
     assert (refused.value.status, refused.value.code) == (503, "policies_unreadable")
     assert "tenants.yaml" in caplog.text
     assert "tenants.yaml" not in refused.value.message
 
 
 def test_a_folder_without_tenants_is_open(tmp_path):
-    assert Tenants(tmp_path).now().open
+    assert files(tmp_path).now().open
+
+
+def test_a_file_alone_is_looked_at_for_its_form_only(tmp_path, caplog):
+    arms = "arms: {a: {}, b: {set: {cash: {ttl_s: 1}}}}"
+    (tmp_path / "experiment.yaml").write_text(f"experiments: {{e: {{{arms}}}}}\n")
+    experiments = Files(tmp_path, ExperimentPolicy)
+    good = experiments.now()
+    assert list(good.experiments) == ["e"]  # whether there is a cash.yaml, the gateway knows
+    write(tmp_path, "experiments: {e: {arms: {a: {}}}}\n", "experiment.yaml")
+    assert experiments.now() is good
+    assert "experiment.yaml" in caplog.text
