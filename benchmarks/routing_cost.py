@@ -46,7 +46,7 @@ _STILL_S: Final = 8.0  # no new scorer for so long: it has learned what it could
 _TRAINED_S: Final = 45.0
 
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "routellm-mmlu": {"large_share": 0.65, "shadow": 0.03},
+    "routellm-mmlu": {"large_share": 0.6, "shadow": 0.03},
     "routellm-gsm8k": {
         "decide": "small",
         "cascade": {"streams": "hold", "second_opinion": SECOND},
@@ -58,8 +58,8 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
         "shadow": 0.03,
     },
     "mmlupro-llama": {
-        "large_share": 0.1,
-        "cascade": {"streams": "hold", "second_opinion": SECOND},
+        "decide": "small",
+        "cascade": {"streams": "hold", "second_opinion": SECOND, "large_share": 0.57},
         "shadow": 0.03,
     },
 }
@@ -282,7 +282,7 @@ async def measure(
     dev = [row for row in rows if int(row.group, 16) % FOLDS][: most[0]]
     async with Models(rows) as models, gateway(models.url, alias, feedback=feedback) as house:
         await replay(house, "auto", dev, feedback=feedback)
-        live = await house.trained() if alias.get("decide") != SMALL else None
+        live = await house.trained()
         spent = {tenant: await run(house, models, tenant, held_out) for tenant in TENANTS}
         return Result(name, len(dev), len(held_out), live, spent)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.clock import SYSTEM
+from penstock.errors import Refusal
 from penstock.openai.request import Request
 from penstock.openai.usage import Usage
 from penstock.policy.base import PolicySet
@@ -43,6 +44,9 @@ class Purse(Protocol):
 
     async def top_up(self, model: str) -> bool:
         """Hold what one more call of this model may cost; False, and no call, where there is no room."""
+
+    def refusal(self) -> Refusal:
+        """Give what the client is told where `top_up` found no room and nobody else can answer."""
 
     async def beside[T](self, copy: "Exchange", call: "Callable[[Exchange], Awaitable[T]]") -> T | None:
         """Make a call with a copy of the exchange, paid by itself; None where there is no room for it."""

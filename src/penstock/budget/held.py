@@ -9,7 +9,8 @@ from penstock.budget.limits import METERED, Applied
 from penstock.budget.need import Cost
 from penstock.budget.reserve import Reserved, Till
 from penstock.budget.split import Split
-from penstock.budget.told import Stand, headers
+from penstock.budget.told import Stand, headers, stopped
+from penstock.errors import Refusal
 from penstock.exchange import Call, Exchange
 from penstock.models.policy import ModelsPolicy
 from penstock.openai import wire_json
@@ -18,6 +19,7 @@ from penstock.openai.sse import Event
 from penstock.openai.usage import Usage
 from penstock.reply import Observer, Outcome, Reply
 from penstock.stores.ledger import Denial, Grant, Line, Settled, Standing
+from penstock.tenants.policy import TenantsPolicy
 
 
 class Held:
@@ -48,6 +50,7 @@ class Held:
         self._limits_for = limits_for
         self._warn = warn
         self._split = split
+        self._denied: Reserved | None = None
         self._open = True
 
     async def top_up(self, model: str) -> bool:
@@ -59,6 +62,7 @@ class Held:
         limits = [limit for limit in self._limits_for(model) if limit.unit in METERED or limit.key not in met]
         more = await self._till.top_up(self._reservation, need, limits)
         if isinstance(more.answer, Denial):
+            self._denied = more
             return False
         known = {line.account.name for line in self._lines}
         for stand, line in zip(more.stands, more.lines, strict=True):
@@ -66,6 +70,16 @@ class Held:
                 self._stands.append(stand)
                 self._lines.append(line)
         return True
+
+    def refusal(self) -> Refusal:
+        """Give the refusal of the last top-up that found no room, as the tenant's policy has it."""
+        if (denied := self._denied) is None:
+            return Refusal(429, "insufficient_quota", "The budget has no room for a model that can answer.")
+        till, now = self._till, self._till.clock.now()
+        tenant = self.exchange.policies[TenantsPolicy].tenant(till.tenant)
+        status = (tenant.hard_stop if tenant is not None else None) or till.policy.hard_stop
+        self.exchange.answer_headers.update(headers(denied.stands, now, till.zone, till.policy.warn_at))
+        return stopped(denied.denied, till.tenant, now, till.zone, status, waits=denied.waits)
 
     async def beside[T](self, copy: Exchange, call: Callable[[Exchange], Awaitable[T]]) -> T | None:
         """Make a call that the road does not wait for. Raises StoreUnavailable, and what the call raises."""

@@ -3,74 +3,57 @@
 import asyncio
 import contextlib
 import logging
-import multiprocessing
-import os
-import random
-import threading
 from asyncio import Task
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
-from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable
+from itertools import batched
 from typing import Final
 
 import msgspec
 
 from penstock.clock import Clock
 from penstock.errors import StoreUnavailable
+from penstock.jobs.aside import Aside
+from penstock.jobs.school import School, Schools, taught_by
+from penstock.jobs.shelf import Place
+from penstock.jobs.teach import Homework, Report, teach
 from penstock.jobs.turn import Turn
-from penstock.routing.features import Features
-from penstock.routing.feedback import examples
-from penstock.routing.fit import Example, fit
-from penstock.routing.guarantee import Kept, Labelled, keep_within
-from penstock.routing.learner import Comparison, Learner
-from penstock.routing.outcomes import Outcome, Outcomes
+from penstock.routing.learner import Comparison
+from penstock.routing.outcomes import Outcomes
 from penstock.routing.policy import RoutingPolicy
-from penstock.routing.versions import Version, Versions
-from penstock.routing.weights import NOTHING, Weights
+from penstock.routing.versions import History, Version, Versions
+from penstock.routing.weights import Weights
+from penstock.stores.keyring import Keyring
+from penstock.stores.records import Records
 
 log = logging.getLogger("penstock.routing")
 _LOOK_S: Final = 2.0
-_RENEW_S: Final = 10.0  # while a fit takes its time
-_ANSWERS: Final = 5_000
-_CALIBRATED: Final = 0.3  # of the judged answers set the threshold and teach nothing
-
-Place = tuple[str, str]
-"""A tenant and an alias."""
-
-
-@dataclass(slots=True)
-class _School:
-    """What one alias of one tenant has taught so far."""
-
-    learner: Learner
-    answers: deque[tuple[Features, bool]] = field(default_factory=lambda: deque(maxlen=_ANSWERS))
-    calibrated: deque[tuple[Features, bool]] = field(default_factory=lambda: deque(maxlen=_ANSWERS))
-    fresh: int = 0
-    trained_at: float = 0.0
+_STEP: Final = 250
+_NEW: Final = 0.05  # of all that is known must be new, so that those who know much learn seldom
 
 
 class TrainRouter:
-    """Takes outcomes while it is this process's turn, and trains in a process of its own."""
+    """Takes outcomes while it is this process's turn, and trains in a process of its own.
+
+    All that it knows stands in the store: what is here may be lost at any time. Outcomes are put on their
+    shelf first and then taken from where they wait; a shelf knows those that it has.
+    """
 
     def __init__(
         self,
-        outcomes: Outcomes,
+        records: Records,
+        keyring: Keyring,
         versions: Versions,
         turn: Turn,
         clock: Clock,
         policy: Callable[[], RoutingPolicy],
-        rng: random.Random,
     ) -> None:
-        self._outcomes = outcomes
+        self._outcomes = Outcomes(records, keyring)
+        self._schools = Schools(records, keyring, versions)
         self._versions = versions
         self._turn = turn
         self._clock = clock
         self._policy = policy
-        self._rng = rng
-        self._schools: dict[Place, _School] = {}
-        self._pool: ProcessPoolExecutor | None = None
+        self._aside = Aside()
         self._running: Task[None] | None = None
 
     def start(self) -> None:
@@ -82,24 +65,23 @@ class TrainRouter:
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
-        if self._pool is not None:
-            workers = list((self._pool._processes or {}).values())
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            for worker in workers:  # the interpreter's end would wait for a fit that nobody wants any more
-                worker.terminate()
         with contextlib.suppress(StoreUnavailable):
             await self._turn.give_up()
 
     async def look(self) -> None:
         """Take what is there, and train what has learned enough. Raises StoreUnavailable."""
-        for outcome in await self._outcomes.take():
-            self._learn(outcome)
+        self._schools.open_in(self._turn.number)
+        for step in batched((await self._outcomes.waiting()).items(), _STEP):
+            await self._schools.keep(dict(step))
+            await self._outcomes.drop(key for key, _ in step)
         learn = self._policy().learn
-        now = self._clock.now()
-        for place, school in list(self._schools.items()):
-            if school.fresh >= learn.least_outcomes and now >= school.trained_at + learn.every_s:
-                school.fresh, school.trained_at = 0, now
+        for place, school in self._schools.items():
+            least = max(learn.least_outcomes, _NEW * len(school.shelf))
+            if school.fresh >= least and self._clock.now() >= school.trained_at + learn.every_s:
+                school.trained_at = self._clock.now()  # also if it fails: not again at once
+                fresh = school.fresh
                 await self._train(place, school)
+                school.fresh -= fresh
 
     async def _run(self) -> None:
         while True:
@@ -112,93 +94,59 @@ class TrainRouter:
             except Exception:
                 log.exception("the router could not be trained; it goes on with what it has")
 
-    def _learn(self, outcome: Outcome) -> None:
-        place = outcome.tenant, outcome.alias
-        school = self._schools.setdefault(place, _School(Learner(self._rng)))
-        with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError, ValueError):
-            school.learner.observe(outcome.observed())
-            school.fresh += 1
-            if outcome.small_right is not None and outcome.answer_features:
-                told = msgspec.msgpack.decode(
-                    outcome.answer_features, type=tuple[set[int], set[int], set[int]]
-                )
-                kept = school.calibrated if self._rng.random() < _CALIBRATED else school.answers
-                kept.append((Features(*told), outcome.small_right))
-
-    async def _train(self, place: Place, school: _School) -> None:
-        """Make a candidate, and make it live where it wins on what was held back."""
-        taught = list(examples(school.learner.taught))
-        candidate = await self._fitted(taught)
-        verdict = school.learner.compare(self._versions.weights(*place), candidate)
-        trust, promise = await self._trust(place, school)
-        await self._versions.look()  # a version may have been put back meanwhile
-        history = self._versions.history(*place)
-        live = history.version()
-        if not verdict.wins and promise == (live.promise if live else None):
-            log.info("scorer of %s/%s stays: %s", *place, _said(verdict))
-            return
-        gain = candidate if verdict.wins else self._versions.weights(*place)
-        number = max((version.number for version in history.versions), default=0) + 1
-        version = Version(
-            number,
-            self._clock.now(),
-            len(school.learner),
-            _said(verdict),
-            gain.packed(),
-            trust.packed(),
-            promise,
-            gain.digest(),
-        )
-        history.add(version)
-        await self._versions.write(history)
-        log.info("scorer %d of %s/%s is live: %s", number, *place, _said(verdict))
-
-    async def _trust(self, place: Place, school: _School) -> tuple[Weights, Kept | None]:
-        """Learn whom to trust after the answer, and find the threshold that keeps the promise."""
+    async def _train(self, place: Place, school: School) -> None:
+        """Make a candidate, and make it live where it wins on what no version was taught."""
+        chunks = [msgspec.msgpack.encode(lessons) async for lessons in school.shelf.read()]
+        history, latest = self._versions.history(*place), school.shelf.latest
         alias = self._policy().aliases.get(place[1])
-        if alias is None or alias.cascade is None or not school.answers:
-            return NOTHING, None
-        trust = await self._fitted([Example(seen, 0.0 if right else 1.0) for seen, right in school.answers])
-        if alias.cascade.max_error is None or not school.calibrated:
-            return trust, None
-        labelled = [Labelled(-trust.gain(seen), not right) for seen, right in school.calibrated]
-        kept = keep_within(labelled, alias.cascade.max_error)
-        if not isinstance(kept, Kept):
-            log.info("the promise of %s/%s is infeasible: %s", *place, kept)
-            return trust, None
-        return trust, kept
+        cascade = alias.cascade if alias is not None else None
+        max_error = cascade.max_error if cascade is not None else None
+        live, after = self._versions.weights(*place).packed(), _after(history)
+        work = Homework(chunks, live, taught_by(history), cascade is not None, max_error, after)
+        report = await self._aside.run(self._turn.mine, teach, work)
+        if report is None:
+            return  # it is another process's turn now
+        if report.infeasible:
+            log.info("the promise of %s/%s is infeasible: %s", *place, report.infeasible)
+        await self._versions.look()
+        if self._versions.history(*place).live != history.live:
+            log.info("another version of %s/%s was put back meanwhile; it stays", *place)
+            return
+        await self._decide(self._versions.history(*place), report, live, latest)
 
-    async def _fitted(self, taught: Sequence[Example]) -> Weights:
-        """Fit in another process: it takes seconds, and holds the interpreter."""
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_end_with_parent)
-        fitting = asyncio.get_running_loop().run_in_executor(self._pool, _fit, list(taught))
-        try:
-            while not (await asyncio.wait([fitting], timeout=_RENEW_S))[0]:
-                with contextlib.suppress(StoreUnavailable):
-                    await self._turn.mine()
-            return Weights.unpacked(fitting.result())
-        except BrokenExecutor:
-            self._pool = None  # the next one gets another process
-            raise
+    async def _decide(self, history: History, report: Report, live: bytes, latest: int) -> None:
+        """Let the candidate live if it won; what was learned of answers lives if it changes the promise."""
+        place, before = (history.tenant, history.alias), history.version()
+        said = _said(report.verdict) + (", answers are judged anew" if report.after else "")
+        won = report.gain is not None or report.after is not None
+        if not won and report.promise == (before.promise if before else None):
+            log.info("scorer of %s/%s stays: %s", *place, said)
+            return
+        number = max((version.number for version in history.versions), default=0) + 1
+        gain = report.gain or live
+        history.add(
+            Version(
+                number,
+                self._clock.now(),
+                report.count,
+                said,
+                gain,
+                report.trust,
+                report.promise,
+                Weights.unpacked(gain).digest(),
+                latest if won else taught_by(history),
+                report.after or _after(history),
+            )
+        )
+        await self._versions.write(history)
+        log.info("scorer %d of %s/%s is live: %s", number, *place, said)
 
 
-def _end_with_parent() -> None:
-    """Let no fit outlive a gateway that was killed."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        threading.Thread(target=_end_after, args=[parent], daemon=True).start()
-
-
-def _end_after(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
-
-
-def _fit(taught: list[Example]) -> bytes:
-    return fit(taught).packed()
+def _after(history: History) -> bytes:
+    live = history.version()
+    return live.after if live is not None else b""
 
 
 def _said(verdict: Comparison) -> str:
-    better = f"{verdict.better:+.4f} (error {verdict.error:.4f}) on {verdict.count} held back"
+    better = f"{verdict.better:+.4f} (error {verdict.error:.4f}) on {verdict.count} outcomes new to both"
     return f"wins by {better}" if verdict.wins else f"no better: {better}"

@@ -11,13 +11,17 @@ _LASTS_S: Final = 30.0
 
 
 class Turn:
-    """Whose turn a job is. `mine` is asked before each round, at least every ten seconds."""
+    """Whose turn a job is. `mine` is asked before each round, at least every ten seconds.
+
+    `number` rises whenever this process gets a turn: what it has read in an earlier one may be stale.
+    """
 
     def __init__(self, ledger: Ledger, clock: Clock, job: str) -> None:
         self._ledger = ledger
         self._clock = clock
         self._line = Line(Account(job, float("inf")), 1, 1, charged_on_expiry=False)
         self._held: str | None = None
+        self.number = 0
 
     async def mine(self) -> bool:
         """Say whether it is this process's turn, which it stays for 30 s. Raises StoreUnavailable."""
@@ -33,6 +37,7 @@ class Turn:
         )
         if isinstance(answer, Grant):
             self._held = reservation
+            self.number += 1
         return self._held is not None
 
     async def give_up(self) -> None:

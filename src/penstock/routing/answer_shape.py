@@ -6,8 +6,11 @@ from math import log2
 from typing import Final
 
 from penstock.routing.arithmetic import equations
+from penstock.routing.canonical import Kind, canonical
+from penstock.routing.options import Options
 
 _NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
+_MOST: Final = 1e200  # a number with more digits is as good as this one, and no infinity
 _MARKER: Final = re.compile(
     r"####|\\boxed|(?:final )?answer\s*(?:is|:)|^A:|therefore[,:]? ", re.IGNORECASE | re.MULTILINE
 )
@@ -21,6 +24,10 @@ HEDGE: Final = re.compile(
 def answer_shape(prompt: str, answer: str) -> Iterator[str]:
     """Name the facts of an answer: marker, length, steps, arithmetic, numbers, hedges, how it ends."""
     stripped = answer.strip()
+    options = Options.of(prompt)
+    if options.texts:
+        chosen = canonical(answer, Kind.CHOICE)
+        yield from options.shape(chosen.value if chosen else None)
     marker = _MARKER.search(stripped)
     yield f"marker={marker.group()[:4].lower() if marker else ''}"
     yield f"length={int(2 * log2(len(stripped) + 1))}"
@@ -30,6 +37,32 @@ def answer_shape(prompt: str, answer: str) -> Iterator[str]:
     yield f"ends={_ending(stripped)}"
     yield from _arithmetic(stripped)
     yield from _numbers(_NUMBER.findall(prompt), _NUMBER.findall(stripped))
+
+
+def opinion_shape(prompt: str, own: str | None, other: str | None, same: bool | None) -> Iterator[str]:
+    """Name what a second opinion says: whether it agrees, and what both answers look like if it does or not.
+
+    `own` and `other` are the values of both answers where they can be compared, such as `B` or `12.5`.
+    """
+    agrees = f"agrees={same}"
+    options = Options.of(prompt)
+    yield agrees
+    yield f"{agrees}&prompt={int(2 * log2(len(prompt) + 1))}"
+    yield f"{agrees}&options={len(options.texts)}"
+    yield f"apart={options.apart(own, other)}"
+    for whose, value in (("own", own), ("other", other)):
+        yield f"{agrees}&{whose}={sort_of(value)}"
+        yield from (f"{agrees}&{whose}&{fact}" for fact in options.shape(value))
+
+
+def sort_of(value: str | None) -> str:
+    """Say what a value is: one letter as it is, else a whole number, a fraction, or some text."""
+    if value is None or (len(value) == 1 and value.isalpha()):
+        return str(value)
+    try:
+        return "whole" if float(value) % 1 == 0 else "fraction"
+    except ValueError:
+        return "text"
 
 
 def _ending(answer: str) -> str:
@@ -69,4 +102,4 @@ def _numbers(asked: Sequence[str], answered: Sequence[str]) -> Iterator[str]:
 
 
 def _read(number: str) -> float:
-    return float(number.replace(",", ""))
+    return min(float(number.replace(",", "")), _MOST)

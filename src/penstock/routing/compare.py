@@ -9,7 +9,7 @@ from penstock.openai.gather import gather
 from penstock.openai.request import Endpoint, Json, Request
 from penstock.openai.sse import Event
 from penstock.reply import Observer, Outcome
-from penstock.routing.answer_shape import answer_shape
+from penstock.routing.answer_features import answer_features, packed
 from penstock.routing.canonical import agree
 from penstock.routing.features import Features
 from penstock.routing.gates import Judged, judge
@@ -19,7 +19,7 @@ _MOST_BYTES: Final = 256 * 1024
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """How good two answers are, from 0 to 1, and what the small one looked like."""
+    """How good two answers are, from 0 to 1, and the features of the small one, of itself alone."""
 
     small: float
     large: float
@@ -27,9 +27,10 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 def compared(request: Request, prompt: str, features: Features, small: Json, large: Json) -> Compared | None:
-    """Compare two answers; the large one is taken to be right where both can be compared.
+    """Compare two answers. The large one is taken to be right where both can be compared.
 
-    None where neither their meaning nor the gates tell them apart.
+    So what is learned is agreement with a model that may err as well; what clients say is the better label.
+    None where neither their meaning nor the gates tell the two apart.
     """
     one, other = judged(request, small, prompt), judged(request, large, prompt)
     if one is None or other is None:
@@ -39,9 +40,7 @@ def compared(request: Request, prompt: str, features: Features, small: Json, lar
         same = False
     if same is None:
         return None
-    seen = features.with_answer(one.text, answer_shape(prompt, one.text))
-    packed = msgspec.msgpack.encode(tuple(map(list, (seen.words, seen.options, seen.shape))))
-    return Compared(float(same), 1.0, packed)
+    return Compared(float(same), 1.0, packed(answer_features(prompt, features, one)))
 
 
 def _passes(answer: Judged) -> bool:

@@ -1,19 +1,22 @@
 """The cascade: the small model answers, its answer is judged, the large one is asked only if it must be."""
 
 import asyncio
-from asyncio import Task
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, Final, Self
 
-from penstock.errors import Refusal, StoreUnavailable
+from penstock.errors import Refusal
 from penstock.exchange import Exchange
 from penstock.openai.request import Json
 from penstock.reply import Reply
-from penstock.routing.answered import Answered, whole
-from penstock.routing.ask import STAGE, Asker, Proceed
-from penstock.routing.cascade import Trust, judgement
+from penstock.routing.answer_features import with_answer
+from penstock.routing.answered import Answered, Cascaded
+from penstock.routing.ask import NO_ROOM, STAGE, Asker, Proceed
+from penstock.routing.cascade import Judgement, Trust, judgement, scored
 from penstock.routing.judged import expected
+from penstock.routing.logprobs import asking, refused
+from penstock.routing.opinion import Opinion
 from penstock.routing.policy import Candidate, Cascade
 from penstock.routing.think import Thought
 
@@ -25,7 +28,7 @@ _TOLD: Final[tuple[str, ...]] = ("x-dac-model", "x-dac-upstream")
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Said:
     """What an exchange says of the answer that it has, should it be the one that goes out."""
 
     fields: dict[str, Any]
@@ -50,6 +53,14 @@ class _Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class _Small:
+    """The small model's answer, and which candidate gave it."""
+
+    candidate: Candidate
+    answered: Answered
+
+
+@dataclass(frozen=True, slots=True)
 class Escalation:
     """One cascade of one request."""
 
@@ -63,84 +74,102 @@ class Escalation:
 
     async def run(self) -> Reply:
         """Give the answer that goes out."""
-        thought, opinion = self.thought, self._second_opinion()
+        opinion, second = self._second_opinion(), None
         try:
-            choice = thought.choice
             deadline = asyncio.get_running_loop().time() + self.cascade.hold_s
-            reply = await self.asker.ask(self.exchange, thought, choice.candidate, choice.why, self.proceed)
-            answered = await Answered.of(reply, thought.asked.endpoint, self.cascade.hold_s)
-            if answered.answer is None:
-                return answered.release()
-            second = await self._told(opinion, deadline) if opinion is not None else None
+            small = await self._ask_small()
+            answer, broken = small.answered.answer, small.answered.broken
+            if opinion is not None and answer is not None:
+                second = await opinion.told(self._left_s(deadline))
         finally:
-            if opinion is not None and not opinion.done():
-                opinion.cancel()
-                await asyncio.wait([opinion])
-        trust = self.trust(self.exchange.tenant, thought.name)
-        judged = judgement(
-            self.cascade, thought.asked, thought.prompt, thought.features, answered.answer, trust, second
-        )
-        if judged.passed:
-            self.exchange.decide(STAGE, "kept", f"confidence {judged.confidence:+.3f}")
-            return answered.release()
-        return await self._escalate(answered, judged.reason)
+            if opinion is not None:
+                await opinion.close()
+        if broken is not None:
+            return await self._escalate(small, f"the small stream broke: {broken.code}")
+        if answer is None:
+            return small.answered.release()
+        judged = self._judge(answer, second)
+        if not judged.passed:
+            return await self._escalate(small, judged.reason)
+        self.exchange.decide(STAGE, "kept", f"confidence {judged.confidence:+.3f}")
+        return self._kept(small)
 
-    async def _escalate(self, answered: Answered, reason: str) -> Reply:
+    async def _ask_small(self) -> _Small:
+        """Ask the small model; for log-probabilities too, where a gate reads them and the client doesn't."""
+        exchange, thought, asker = self.exchange, self.thought, self.asker
+        candidate = await asker.paid(exchange, thought, thought.choice.candidate, thought.choice.why)
+        asked = asking(thought.asked) if self._reads_logprobs(candidate.model) else None
+        reply = await asker.ask_paid(exchange, thought, candidate, self.proceed, asked)
+        if asked is not None and refused(reply):
+            asked = None
+            exchange.attempts -= 1  # nobody failed: the question was ours
+            exchange.received.clear()
+            reply = await asker.ask_paid(exchange, thought, candidate, self.proceed)
+            if reply.status == 200:  # else it was about something else
+                asker.refusers.add(candidate.model, asker.clock.monotonic())
+        endpoint, longest_s = thought.asked.endpoint, self.cascade.hold_s
+        return _Small(candidate, await Answered.of(reply, endpoint, longest_s, unasked=asked is not None))
+
+    def _reads_logprobs(self, model: str) -> bool:
+        asker = self.asker
+        return "logprobs" in self.cascade.gates and not asker.refusers.know(model, asker.clock.monotonic())
+
+    def _judge(self, answer: Json, second: Json | None) -> Judgement:
+        """Judge the small answer, and let what was seen of it be learned from once its outcome is known."""
+        exchange, thought = self.exchange, self.thought
+        trust = self.trust(exchange.tenant, thought.name)
+        judged = judgement(
+            self.cascade, thought.asked, thought.prompt, thought.features, answer, trust, second
+        )
+        if judged.features is None:
+            return judged
+        exchange.learned = with_answer(exchange.learned, judged.features)
+        return self._scored(judged, trust)
+
+    def _scored(self, judged: Judgement, trust: Trust) -> Judgement:
+        """Let the trained score send its share to the large model; what failed already is part of that."""
+        share = self.cascade.large_share
+        if share is None or not scored(self.cascade, trust):
+            return judged
+        gain = judged.gain if judged.passed else inf
+        rank = self.asker.thinker.rank_answer(self.exchange, self.thought, trust.gain, gain)
+        if not judged.passed or rank < 1 - share or gain <= 0:
+            return judged
+        why = f"gain {gain:+.3f}, above {rank:.0%} of the latest answers"
+        return replace(judged, passed=False, reason=why)
+
+    async def _escalate(self, small: _Small, reason: str) -> Reply:
         """Ask the large model; where that brings nothing, the small one's answer is better than none."""
-        failure = "the budget has no room for more"
-        small = _Answer.on(self.exchange)
-        if await self._affords(self.larger.model):
+        failure = NO_ROOM
+        said = _Said.on(self.exchange)
+        if await self.asker.affords_more(self.exchange, self.larger.model):
             try:
                 reply = await self.asker.ask_paid(self.exchange, self.thought, self.larger, self.proceed)
                 if reply.status == 200:
-                    await answered.drop()
+                    await small.answered.drop()
                     self.exchange.escalated = True
                     self.exchange.decide(STAGE, "escalated", reason)
-                    return reply
+                    return Cascaded.by(reply, self.larger.model, small.answered.answer)
                 failure = f"{self.larger.model} answered {reply.status}"
                 await reply.aclose()
             except Refusal as refusal:
                 failure = f"{self.larger.model} failed: {refusal.code}"
-        small.restore(self.exchange)
-        self.asker.keep(self.exchange, self.thought, self.thought.choice.candidate)
+        said.restore(self.exchange)
+        self.asker.keep(self.exchange, self.thought, small.candidate)
         self.exchange.decide(STAGE, "kept", f"{reason}, but {failure}")
-        return answered.release()
+        return self._kept(small)
 
-    def _second_opinion(self) -> Task[Json | None] | None:
+    def _kept(self, small: _Small) -> Reply:
+        return Cascaded.by(small.answered.release(), small.candidate.model, small.answered.answer)
+
+    def _second_opinion(self) -> Opinion | None:
         """Ask a cheap model at the same time, where its answer could be compared."""
-        model = self.cascade.second_opinion
-        if model is None or expected(self.thought.prompt) is None:
+        model, thought = self.cascade.second_opinion, self.thought
+        if model is None or expected(thought.prompt) is None:
             return None
-        return asyncio.get_running_loop().create_task(self._opinion(model))
+        return Opinion.begun(self.exchange, thought.asked, model, self.asker, self.proceed)
 
-    async def _opinion(self, model: str) -> Json | None:
-        if not await self._affords(model):
-            return None
-        asked = self.thought.asked
-        body = {**(asked.body or {}), "model": model, "stream": False}
-        body.pop("stream_options", None)
-        other = replace(
-            self.exchange,
-            request=asked.with_body(body),
-            target=None,
-            answer_headers={},
-            sharers=[],
-            received=bytearray(),
-        )
-        try:
-            return await whole(await self.proceed(other), asked.endpoint)
-        except Refusal:
-            return None
-
-    async def _told(self, opinion: Task[Json | None], deadline: float) -> Json | None:
-        """Wait for the opinion; of a stream's client not longer than it may be held."""
-        left_s = deadline - asyncio.get_running_loop().time() if self.thought.asked.stream else None
-        await asyncio.wait([opinion], timeout=left_s and max(0.0, left_s))
-        return opinion.result() if opinion.done() else None
-
-    async def _affords(self, model: str) -> bool:
-        """Say whether a further call is paid for; it is not worth a failure where an answer is there."""
-        try:
-            return await self.asker.affords(self.exchange, model)
-        except StoreUnavailable:
-            return False
+    def _left_s(self, deadline: float) -> float | None:
+        """Give how long a stream's client may still be held; others wait as long as it takes."""
+        left_s = deadline - asyncio.get_running_loop().time()
+        return max(0.0, left_s) if self.thought.asked.stream else None

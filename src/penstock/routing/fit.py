@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from heapq import nlargest
 from math import log, sqrt
 from typing import Final
 
@@ -14,6 +15,9 @@ _PENALTY: Final = 60.0
 _OPTION_SCALE: Final = 0.6
 _SHAPE_ROWS: Final = 8000  # with fewer rows than this the few features of shape count for more than words do
 _SHAPE_SCALES: Final = (0.5, 4.0)
+_MOST_FEATURES: Final = (
+    32_000  # a larger table scores no better, and slower: it outgrows the processor's cache
+)
 AFTER_ANSWER: Final = 4.0  # the shape scale once there is an answer: its facts say more than any word
 _TOPIC_SHARE: Final = 0.5
 _TOPIC_PRIOR: Final = 10.0
@@ -57,7 +61,8 @@ def _fit(examples: Sequence[Example], scales: Scales, prior: Mapping[int, float]
     found = ridge(rows, [gain * sqrt(e.weight) for e, gain in wanted], len(place), _PENALTY)
     scaled = _group_scales(examples, scales)
     learned = {f: found[at] * rarity[f] * scaled[f] + prior.get(f, 0.0) for f, at in place.items()}
-    return Weights(scales, mean, {**prior, **learned})
+    strongest = nlargest(_MOST_FEATURES, learned.items(), key=lambda item: abs(item[1]))
+    return Weights(scales, mean, {**prior, **dict(strongest)})
 
 
 def _targets(examples: Sequence[Example], mean: float) -> Iterator[float]:

@@ -15,6 +15,7 @@ from typing import Final
 DELTA: Final = 0.05
 _STEPS: Final = 50  # thresholds of a walk; more would stop earlier by chance, fewer would keep less
 _FROM_HALF: Final = 0.8  # of the risk
+_LEAST_SHARE: Final = 0.1  # to keep fewer is not worth a promise, and the few on top are picked by chance
 _HALVINGS: Final = 50
 
 
@@ -75,7 +76,8 @@ def _walk(
 ) -> Kept | Infeasible:
     """Keep ever more answers, from `start` on, until the bound can't be shown."""
     best: Kept | None = None
-    for count in _ends(ordered, max(start, _least(max_error, delta))):
+    least = max(start, _least(max_error, delta), int(len(ordered) * _LEAST_SHARE))
+    for count in _ends(ordered, least):
         bound = error_bound(errors[count], count, delta)
         if bound > max_error:
             return best or Infeasible(count, errors[count], bound)

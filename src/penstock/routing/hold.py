@@ -1,34 +1,47 @@
 """Holding a stream back until it has ended or its time is up, and letting it go at once then."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from typing import Final, Self
 
+from penstock.errors import Refusal
 from penstock.openai.sse import Event
 from penstock.reply import Outcome, Reply, Stream
 
 _MOST_BYTES: Final = 4 * 1024 * 1024  # an upstream may send faster than time passes
 
 
-class HeldStream:
-    """A stream that was read ahead. `whole` says that it has ended as an answer should."""
+Given = Callable[[Event], Sequence[Event]]
+"""Says what the client gets in an event's place."""
 
-    def __init__(self, reply: Reply, stream: Stream) -> None:
+
+class HeldStream:
+    """A stream that was read ahead.
+
+    `events` are those that were held, as they came; what the client gets instead of each says `given`, as
+    each arrives and not for all of them at once. `whole` says that it has ended as an answer should;
+    `broken` what it failed by while it was held.
+    """
+
+    def __init__(self, reply: Reply, stream: Stream, given: Given) -> None:
         self._reply = reply
         self._stream = stream
         self._batches: AsyncGenerator[Sequence[Event]] = stream.batches()
         self._next: asyncio.Task[Sequence[Event]] | None = None
+        self._give = given
         self.events: list[Event] = []
+        self.given: list[Event] = []
         self._bytes = 0
         self.whole = False
+        self.broken: Refusal | None = None
 
     @classmethod
-    async def of(cls, reply: Reply, longest_s: float) -> "HeldStream":
+    async def of(cls, reply: Reply, longest_s: float, given: Given = lambda event: (event,)) -> "HeldStream":
         """Read a reply's stream until it ends, for so many seconds at most."""
         if reply.stream is None:
             raise ValueError("only a stream can be held")
-        held = cls(reply, reply.stream)
+        held = cls(reply, reply.stream, given)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + longest_s
         try:
@@ -66,9 +79,11 @@ class HeldStream:
         except StopAsyncIteration:
             self.whole = self._stream.outcome is Outcome.COMPLETE
             return False
-        if self._stream.failure is not None:  # its error event: the released stream makes its own
+        self.broken = self._stream.failure
+        if self.broken is not None:  # the batch is its error event: the released stream makes its own
             return False
         self.events += batch
+        self.given += self._given(batch)
         self._bytes += sum(len(event.raw) for event in batch)
         return True
 
@@ -81,7 +96,10 @@ class HeldStream:
         batch = await task
         if self._stream.failure is not None:
             raise self._stream.failure
-        return batch
+        return self._given(batch)
+
+    def _given(self, batch: Sequence[Event]) -> Sequence[Event]:
+        return [out for event in batch for out in self._give(event)]
 
 
 class _Released:
@@ -97,8 +115,8 @@ class _Released:
     async def __anext__(self) -> Sequence[Event]:
         if not self._given:
             self._given = True
-            if self._held.events:
-                return self._held.events
+            if self._held.given:
+                return self._held.given
         if self._held.whole:
             raise StopAsyncIteration
         return await self._held.further()

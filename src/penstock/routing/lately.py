@@ -5,6 +5,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
 
+from penstock.routing.weights import Weights
+
 _GAINS: Final = 1_000
 _GOLDEN: Final = 0.6180339887498949  # steps of this spread evenly over 0 to 1, however many there are
 _THREADS: Final = 50_000
@@ -46,6 +48,21 @@ class Gains:
         self._latest.clear()
         self._gains.clear()
         self._weights.clear()
+
+
+class Shares:
+    """The latest gains by tenant and alias, by which the share of a bill is kept."""
+
+    def __init__(self) -> None:
+        self._gains: dict[tuple[str, str], tuple[Weights, Gains]] = {}
+
+    def rank(self, place: tuple[str, str], weights: Weights, gain: float, cost: float) -> float:
+        """Give the share of the latest bill that gained less by these weights, and remember this one."""
+        before, gains = self._gains.get(place, (weights, Gains()))
+        if before is not weights and before.digest() != weights.digest():
+            gains.forget()  # what another scorer said is on another scale
+        self._gains[place] = weights, gains
+        return gains.rank(gain, cost)
 
 
 @dataclass(frozen=True, slots=True)

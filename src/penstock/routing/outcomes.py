@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from asyncio import Task
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import batched
 from typing import Final
 
@@ -18,12 +18,16 @@ from penstock.stores.records import Records
 
 TABLE: Final = "outcomes"
 _EVERY_S: Final = 1.0
-_STEP: Final = 100  # taken at once: one write for all of them
+_STEP: Final = 100  # dropped at once: one write for all of them
 _MOST_WAITING: Final = 5_000  # while the store is gone
 
 
 class Learned(msgspec.Struct, frozen=True, array_like=True):
-    """What was known when a request was routed: its features, who was asked, and how likely that was."""
+    """What was known when a request was routed: its features, who was asked, and how likely that was.
+
+    `key` is drawn by lot: outcomes with the same one are about the same answer. `answer` holds the options
+    and the shape that a cascade saw in the small model's answer, beside those of the prompt.
+    """
 
     words: frozenset[int]
     options: frozenset[int]
@@ -31,6 +35,8 @@ class Learned(msgspec.Struct, frozen=True, array_like=True):
     served: str
     chance: float
     topic: str | None
+    key: bytes = b""
+    answer: tuple[frozenset[int], frozenset[int]] | None = None
 
     @classmethod
     def of(cls, features: Features, served: Served, chance: float, topic: str | None) -> "Learned":
@@ -79,27 +85,27 @@ class Outcomes:
         if self._putting is None or self._putting.done():
             self._putting = asyncio.get_running_loop().create_task(self._put())
 
-    async def take(self) -> list[Outcome]:
-        """Take all that wait in the store; each goes to one process only. Raises StoreUnavailable."""
-        _, table = await self._records.read(TABLE)
-        taken: list[Outcome] = []
-        for step in batched((table or {}).items(), _STEP):
-            deleted = await asyncio.gather(
-                *(self._records.delete(TABLE, key) for key, _ in step), return_exceptions=True
-            )
-            for (key, sealed), gone in zip(step, deleted, strict=True):
-                if gone is True:  # else another process was faster, or the store is gone
-                    taken += self._opened(key, sealed)
-            if not all(isinstance(gone, bool) for gone in deleted):
-                break  # what was taken so far is in no store any more
-        return taken
+    async def waiting(self) -> dict[str, Outcome]:
+        """Give all that wait in the store, by key; they stay there until `drop`. Raises StoreUnavailable.
 
-    def _opened(self, key: str, sealed: bytes) -> list[Outcome]:
+        What can't be read goes at once.
+        """
+        _, table = await self._records.read(TABLE)
+        found = {key: self._opened(key, sealed) for key, sealed in (table or {}).items()}
+        await self.drop([key for key, outcome in found.items() if outcome is None])
+        return {key: outcome for key, outcome in found.items() if outcome is not None}
+
+    async def drop(self, keys: Iterable[str]) -> None:
+        """Forget outcomes that are kept elsewhere now. Raises StoreUnavailable; the rest waits on then."""
+        for step in batched(keys, _STEP):
+            await asyncio.gather(*(self._records.delete(TABLE, key) for key in step))
+
+    def _opened(self, key: str, sealed: bytes) -> Outcome | None:
         try:
             plain = self._keyring.open(TABLE, sealed, key.encode())
-            return [msgspec.msgpack.decode(plain, type=Outcome)]
-        except (SealBroken, msgspec.DecodeError, msgspec.ValidationError):
-            return []
+            return msgspec.msgpack.decode(plain, type=Outcome)
+        except (SealBroken, msgspec.MsgspecError):
+            return None
 
     async def stop(self) -> None:
         """Send what waits."""

@@ -77,7 +77,13 @@ class Cascade(Policy):
     second_opinion: Name | None = Field(
         default=None,
         description="A cheap model that is asked as well where answers can be compared; if the two disagree, "
-        "the large one answers.",
+        "or it says nothing that can be compared, the large one answers.",
+    )
+    large_share: Share | None = Field(
+        default=None,
+        description="How far the bill for large answers may go, of what all would cost: they are asked "
+        "for where the trained score, having seen the small answer, expects the most of them. A second "
+        "opinion is then one of the things that it sees; until it has learned, gates and opinion decide.",
     )
     max_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None,
@@ -99,13 +105,13 @@ class Alias(Policy):
     )
     large_share: Share = Field(
         default=0.5,
-        description="About this share of the requests goes to the large model by the scorer's word: those "
-        "that gain the most of those seen lately. A request counts by what it costs more there.",
+        description="How far the bill may go from that of the small model alone (0) to that of the large one "
+        "alone (1) by the scorer's word: requests that gain the most of those seen lately get the large.",
     )
     cost_weight: Share = Field(
-        default=1.0,
-        description="How much that cost counts: with 1 requests are ranked by gain per dollar and "
-        "`large_share` is a share of the dollars, with 0 by the gain alone and it is one of the requests.",
+        default=0.5,
+        description="How much a request's own cost counts against its gain: 0 ranks by gain, 1 by gain per "
+        "dollar. In between what is wrong with either estimate weighs less.",
     )
     latency_weight: Share = Field(
         default=0.0,

@@ -1,21 +1,22 @@
 """Ridge regression on sparse rows by conjugate gradients.
 
-Plain Python: rows and columns are both kept, so that each product is a gather that runs in C. Ten thousand
-prompts of a hundred features take seconds, off the path of any request.
+numpy is imported where it is used: a gateway that never trains doesn't load it. Ten thousand prompts of a
+hundred features take about a second.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from operator import mul
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-_STEPS: Final = 40
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+    Vector = NDArray[float64]
+
+_STEPS: Final = 60
 _ENOUGH: Final = 1e-5
-
-Vector = list[float]
-
-_times: Final[Callable[[float, float], float]] = mul
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +26,26 @@ class SparseRow:
     columns: Sequence[int]
     values: Sequence[float]
 
-    def dot(self, vector: Sequence[float]) -> float:
-        """Give the product with a dense vector."""
-        return sum(map(_times, self.values, map(vector.__getitem__, self.columns)))
 
-
-def ridge(rows: Sequence[SparseRow], target: Sequence[float], width: int, penalty: float) -> Vector:
+def ridge(rows: Sequence[SparseRow], target: Sequence[float], width: int, penalty: float) -> list[float]:
     """Give the `width` coefficients that minimise squared error plus `penalty` times their squared norm."""
-    columns = _transposed(rows, width)
-    found = [0.0] * width
-    rest = [column.dot(target) for column in columns]
-    direction = list(rest)
+    import numpy as np
+
+    matrix = _Matrix(rows, width)
+    found = np.zeros(width)
+    rest = matrix.back(np.asarray(target, dtype=float))
+    direction = rest.copy()
     size = first = _squared(rest)
     for _ in range(_STEPS):
         if size <= first * _ENOUGH**2 or not size:
             break
-        seen = [row.dot(direction) for row in rows]
-        pushed = [
-            column.dot(seen) + penalty * value for column, value in zip(columns, direction, strict=True)
-        ]
-        step = size / sum(map(_times, direction, pushed))
-        found = [value + step * move for value, move in zip(found, direction, strict=True)]
-        rest = [value - step * move for value, move in zip(rest, pushed, strict=True)]
+        pushed = matrix.back(matrix.times(direction)) + penalty * direction
+        step = size / float((direction * pushed).sum())
+        found += step * direction
+        rest -= step * pushed
         before, size = size, _squared(rest)
-        direction = [value + size / before * move for value, move in zip(rest, direction, strict=True)]
-    return found
+        direction = rest + size / before * direction
+    return [float(value) for value in found]
 
 
 def weighted(row: SparseRow, weight: float) -> SparseRow:
@@ -58,15 +54,26 @@ def weighted(row: SparseRow, weight: float) -> SparseRow:
     return SparseRow(row.columns, [value * root for value in row.values])
 
 
-def _transposed(rows: Sequence[SparseRow], width: int) -> list[SparseRow]:
-    places: list[list[int]] = [[] for _ in range(width)]
-    values: list[list[float]] = [[] for _ in range(width)]
-    for place, row in enumerate(rows):
-        for column, value in zip(row.columns, row.values, strict=True):
-            places[column].append(place)
-            values[column].append(value)
-    return [SparseRow(at, of) for at, of in zip(places, values, strict=True)]
+class _Matrix:
+    """All rows as three long arrays: where each value stands, and what it is."""
+
+    def __init__(self, rows: Sequence[SparseRow], width: int) -> None:
+        import numpy as np
+
+        lengths = [len(row.columns) for row in rows]
+        self._count, self._width, self._bincount = len(rows), width, np.bincount
+        self._row = np.repeat(np.arange(len(rows)), lengths)
+        self._column = np.fromiter((c for row in rows for c in row.columns), dtype=np.intp)
+        self._value = np.fromiter((v for row in rows for v in row.values), dtype=float)
+
+    def times(self, vector: "Vector") -> "Vector":
+        """Multiply with one number for each column."""
+        return self._bincount(self._row, self._value * vector[self._column], self._count)
+
+    def back(self, vector: "Vector") -> "Vector":
+        """Multiply the transposed matrix with one number for each row."""
+        return self._bincount(self._column, self._value * vector[self._row], self._width)
 
 
-def _squared(vector: Vector) -> float:
-    return sum(map(_times, vector, vector))
+def _squared(vector: "Vector") -> float:
+    return float((vector * vector).sum())

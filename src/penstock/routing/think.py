@@ -11,10 +11,11 @@ from penstock.routing.asked import text_of, tokens_of
 from penstock.routing.choose import Asking, Choice, able, chosen, ruled
 from penstock.routing.features import Features, prompt_features
 from penstock.routing.intents import IntentClassifier
-from penstock.routing.lately import Gains, Stuck, Threads
+from penstock.routing.lately import Shares, Stuck, Threads
+from penstock.routing.learner import COLD_START
 from penstock.routing.policy import Alias
 from penstock.routing.weights import Weights
-from penstock.routing.worth import Lengths, extra_cost, worth
+from penstock.routing.worth import Lengths, extra_cost, whole_cost, worth
 from penstock.tenants.policy import TenantsPolicy, zone_of
 
 WeightsOf = Callable[[str, str], Weights]
@@ -45,7 +46,7 @@ class Thinker:
         self._weights = weights
         self._slowdown = slowdown
         self._lengths = Lengths()
-        self._gains: dict[tuple[str, str], tuple[Weights, Gains]] = {}
+        self._prompts, self._answers = Shares(), Shares()
         self._intents: IntentClassifier | None = None
         self.threads = Threads()
 
@@ -93,8 +94,9 @@ class Thinker:
         gain = weights.gain(features)
         expected_tokens = self._lengths.expect(exchange, name)
         cost = extra_cost(exchange.request, alias, exchange.policies[ModelsPolicy], expected_tokens)
-        weight = cost**alias.cost_weight
-        rank = self._gains_by(weights, (exchange.tenant, name)).rank(worth(gain, weight), weight)
+        known = weights is not COLD_START  # whose gains are an order, with no size to hold against a cost
+        valued = worth(gain, cost, alias.cost_weight if known else 0)
+        rank = self._prompts.rank((exchange.tenant, name), weights, valued, cost)
         share = alias.large_share
         if alias.latency_weight and (slowdown := self._slowdown(alias.candidates[-1].model)) > 1:
             share *= 1 - alias.latency_weight * (1 - 1 / slowdown)
@@ -102,13 +104,13 @@ class Thinker:
         scored = large if rank >= 1 - share and gain >= alias.least_gain else small
         return Choice(scored.candidate, scored.larger, f"gain {gain:+.3f}, above {rank:.0%} of the latest")
 
-    def _gains_by(self, weights: Weights, place: tuple[str, str]) -> Gains:
-        """Give the latest gains by this scorer: what another one said is on another scale."""
-        before, gains = self._gains.get(place, (weights, Gains()))
-        if before is not weights and before.digest() != weights.digest():
-            gains.forget()
-        self._gains[place] = weights, gains
-        return gains
+    def rank_answer(self, exchange: Exchange, thought: Thought, weights: Weights, gain: float) -> float:
+        """Give the share of the latest small answers, by what a large one costs, that gain less from it."""
+        alias, models = thought.alias, exchange.policies[ModelsPolicy]
+        tokens = self._lengths.expect(exchange, thought.name)
+        cost = whole_cost(thought.asked, alias.candidates[-1].model, models, tokens)
+        valued = worth(gain, cost, alias.cost_weight)
+        return self._answers.rank((exchange.tenant, thought.name), weights, valued, cost)
 
     def _asking(self, exchange: Exchange) -> Asking:
         tenants = exchange.policies[TenantsPolicy]

@@ -13,6 +13,7 @@ import msgspec
 from penstock.errors import StoreUnavailable
 from penstock.routing.cascade import Trust
 from penstock.routing.guarantee import Kept
+from penstock.routing.learner import COLD_START
 from penstock.routing.weights import NOTHING, Weights
 from penstock.stores.keyring import Keyring, SealBroken
 from penstock.stores.records import Records
@@ -26,7 +27,9 @@ _KEPT: Final = 10
 class Version(msgspec.Struct, frozen=True):
     """One state of a scorer: its weights, what they were made of, and why they are live.
 
-    `made_at` is in seconds since the epoch; `promise` keeps the answers at or above its threshold.
+    `made_at` is in seconds since the epoch; `promise` keeps the answers at or above its threshold; `upto`
+    is the number of the last outcome that taught its gain, `after` what the gain is once the small model
+    has answered.
     """
 
     number: int
@@ -37,6 +40,8 @@ class Version(msgspec.Struct, frozen=True):
     trust: bytes
     promise: Kept | None = None
     digest: str = ""
+    upto: int = 0
+    after: bytes = b""
 
     @property
     def made(self) -> str:
@@ -94,9 +99,9 @@ class Versions:
         self._version = version
 
     def weights(self, tenant: str, alias: str) -> Weights:
-        """Give the live scorer of prompts."""
+        """Give the live scorer of prompts; before anything was learned, the prior."""
         live = self._live.get((tenant, alias))
-        return live[0] if live else NOTHING
+        return live[0] if live else COLD_START
 
     def trust(self, tenant: str, alias: str) -> Trust:
         """Give what is known of the small model's answers."""
@@ -140,5 +145,6 @@ class Versions:
 def _scorers(history: History) -> tuple[Weights, Trust]:
     version = history.version()
     if version is None:
-        return NOTHING, Trust(NOTHING)
-    return Weights.unpacked(version.gain), Trust(Weights.unpacked(version.trust), version.promise)
+        return COLD_START, Trust(NOTHING)
+    after = Weights.unpacked(version.after) if version.after else NOTHING
+    return Weights.unpacked(version.gain), Trust(Weights.unpacked(version.trust), version.promise, after)

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from math import log
 from typing import Final
 
 from penstock.exchange import Call, Exchange
@@ -10,8 +11,8 @@ from penstock.openai.request import Request
 from penstock.routing.asked import tokens_of
 from penstock.routing.policy import Alias
 
-_UNKNOWN_TOKENS: Final = 200.0  # of an answer, before any was seen
-_FOLLOWED: Final = 0.05  # of each answer's distance moves the mean
+_FOLLOWED: Final = 20  # answers that the mean follows
+_STEP: Final = 1.25  # lengths are told in such steps: what hardly differs is equal, and a lot decides
 _WAITING: Final = 64  # answers whose usage is not told yet
 _ALIASES: Final = 10_000
 _LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
@@ -19,9 +20,14 @@ _LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 @dataclass(slots=True)
 class _Length:
-    """How long the answers to one alias are: a mean that follows them, and those not yet told."""
+    """How long the answers to one alias are: a mean that follows them, and those not yet told.
 
-    tokens: float = _UNKNOWN_TOKENS
+    Before any was seen it is 0: a first guess that is too low does no harm, one that is too high would
+    count for more than all that follows.
+    """
+
+    tokens: float = 0.0
+    seen: int = 0
     waiting: deque[list[Call]] = field(default_factory=lambda: deque(maxlen=_WAITING))
 
     def follow(self) -> None:
@@ -33,7 +39,8 @@ class _Length:
                 continue
             for call in calls:
                 if call.usage is not None:
-                    self.tokens += _FOLLOWED * (call.usage.output_tokens - self.tokens)
+                    self.seen = min(_FOLLOWED, self.seen + 1)
+                    self.tokens += (call.usage.output_tokens - self.tokens) / self.seen
 
 
 class Lengths:
@@ -51,7 +58,8 @@ class Lengths:
             self._by.popitem(last=False)
         length.follow()
         length.waiting.append(exchange.calls)
-        return min([length.tokens, *_limits(exchange.request)])
+        steps = round(log(length.tokens, _STEP)) if length.tokens >= 1 else 0
+        return min([_STEP**steps if length.seen else 0.0, *_limits(exchange.request)])
 
 
 def extra_cost(request: Request, alias: Alias, models: ModelsPolicy, output_tokens: float) -> float:
@@ -64,9 +72,18 @@ def extra_cost(request: Request, alias: Alias, models: ModelsPolicy, output_toke
     return max(1.0, tokens_of(request) * more_in + output_tokens * more_out)
 
 
-def worth(gain: float, cost: float) -> float:
+def whole_cost(request: Request, model: str, models: ModelsPolicy, output_tokens: float) -> float:
+    """Give what an answer of this model costs, in 10^-12 dollars; at least 1."""
+    known = models.find(model)
+    if known is None:
+        return 1.0
+    prices = known.prices
+    return max(1.0, tokens_of(request) * prices.input + output_tokens * prices.output)
+
+
+def worth(gain: float, cost: float, weight: float) -> float:
     """Give the gain for its cost; what gains nothing is worth no more where it costs more."""
-    return gain / cost if gain > 0 else gain
+    return gain / cost**weight if gain > 0 else gain
 
 
 def _limits(request: Request) -> list[float]:

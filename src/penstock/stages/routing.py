@@ -16,12 +16,12 @@ from penstock.routing.ask import STAGE, Asker
 from penstock.routing.asked import thread_of
 from penstock.routing.balance import Balance
 from penstock.routing.escalate import Escalation
+from penstock.routing.learner import COLD_START
 from penstock.routing.outcomes import Outcomes
 from penstock.routing.policy import Alias, RoutingPolicy
 from penstock.routing.shadow import Shadow
 from penstock.routing.think import Thinker, Thought
 from penstock.routing.versions import Versions
-from penstock.routing.weights import NOTHING
 from penstock.stage import Proceed, Resources, Stage
 from penstock.telemetry import metrics
 from penstock.tenants.policy import TenantsPolicy
@@ -42,7 +42,7 @@ class Routing(Stage[RoutingPolicy]):
     def __init__(self) -> None:
         self._live = RoutingPolicy()
         self._routes = metrics.Routes()
-        self._thinker = Thinker(SYSTEM, lambda tenant, alias: NOTHING)  # until it is started
+        self._thinker = Thinker(SYSTEM, lambda tenant, alias: COLD_START)  # until it is started
 
     @classmethod
     def demanded(cls, policies: PolicySet) -> str | None:
@@ -60,7 +60,8 @@ class Routing(Stage[RoutingPolicy]):
         self._asker = Asker(self._thinker, balance, clock)
         self._shadow = Shadow(self._outcomes, rng)
         turn = Turn(resources.ledger, clock, "train_router")
-        self._training = TrainRouter(self._outcomes, self._versions, turn, clock, lambda: self._live, rng)
+        stores = resources.records, resources.keyring
+        self._training = TrainRouter(*stores, self._versions, turn, clock, lambda: self._live)
         await self._versions.start()
         self._training.start()
 

@@ -27,7 +27,7 @@ def number(answer):
 
 def disagree(prompt):
     one, other = number(prompt.answers[SMALL]), number(prompt.answers[SECOND])
-    return one is None or (other is not None and one != other)
+    return one is None or one != other
 
 
 def usd(used, model):

@@ -4,164 +4,223 @@ import asyncio
 import json
 import logging
 import os
-import random
 import signal
-import subprocess
-import sys
-import time
-from contextlib import suppress
+from concurrent.futures import BrokenExecutor
 
 import pytest
-from routing_house import alias, cascade, of, settle
+from jobs_house import EASY, HARD, PLACE, gains, learned, outcomes, school_of, until
+from routing_house import cascade, of, settle
+from test_teach import answered, judged_outcomes
 
 from penstock import testing
+from penstock.jobs import aside as aside_module
+from penstock.jobs import shelf as shelf_module
 from penstock.jobs import train_router as module
-from penstock.jobs.train_router import TrainRouter
+from penstock.jobs.shelf import INDEX
 from penstock.jobs.turn import Turn
 from penstock.routing.cascade import judgement
-from penstock.routing.compare import compared
 from penstock.routing.features import prompt_features
-from penstock.routing.feedback import Served
-from penstock.routing.outcomes import Learned, Outcome, Outcomes
+from penstock.routing.learner import COLD_START
+from penstock.routing.outcomes import TABLE, Outcome
 from penstock.routing.policy import Cascade, RoutingPolicy
-from penstock.routing.versions import Versions
-from penstock.stores.keyring import Keyring
-from penstock.stores.memory import MemoryLedger, MemoryRecords
-
-HARD, EASY = "prove the deep theorem number {}", "say a kind hello number {}"
-LEARN = {"learn": {"every_s": 1, "least_outcomes": 100}}
-PLACE = "acme", "auto"
-
-
-def learned(prompt, served=Served.SMALL):
-    return Learned.of(prompt_features(prompt), served, 1.0, None).packed()
-
-
-def outcomes(count, hard=1.0, easy=0.0, **fields):
-    """Give outcomes of both models: the large one is better by so much where it is hard, or easy."""
-    for number in range(count):
-        prompt, gain = ((HARD, hard), (EASY, easy))[number % 2]
-        small, large = (0.0, gain) if gain >= 0 else (-gain, 0.0)
-        yield Outcome(*PLACE, learned(prompt.format(number)), small, large, **fields)
-
-
-class Shop:
-    """Stores and clock that processes share."""
-
-    def __init__(self, its=None, **routing):
-        self.ledger, self.records, self.clock = MemoryLedger(), MemoryRecords(), testing.FrozenClock()
-        self.policy = of(RoutingPolicy, aliases={"auto": its or alias()}, **{**LEARN, **routing})
-        self.keyring = Keyring(bytes(32))
-        self.sender = Outcomes(self.records, self.keyring)
-        self.trainers = []
-
-    def process(self, seed=1):
-        """Give the trainer of one more process, and what that process knows."""
-        versions = Versions(self.records, self.keyring)
-        turn = Turn(self.ledger, self.clock, "train_router")
-        mine = Outcomes(self.records, self.keyring)
-        trainer = TrainRouter(mine, versions, turn, self.clock, lambda: self.policy, random.Random(seed))  # noqa: S311
-        self.trainers.append(trainer)
-        return trainer, versions
-
-    async def send(self, those):
-        for outcome in those:
-            self.sender.put(outcome)
-        await self.sender.stop()
-
-
-@pytest.fixture
-async def open_shop():
-    shops = []
-
-    def make(*given, **routing):
-        shops.append(Shop(*given, **routing))
-        return shops[-1]
-
-    yield make
-    for shop in shops:
-        for trainer in shop.trainers:
-            await trainer.stop()
-
-
-async def until(come_true):
-    """Wait for what happens elsewhere; the suite's own limit ends it."""
-    while not come_true():  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
-
-
-def gains(versions):
-    return [versions.weights(*PLACE).gain(prompt_features(prompt.format(5))) for prompt in (HARD, EASY)]
 
 
 async def test_a_scorer_that_wins_becomes_live_and_one_that_does_not_win_does_not(open_shop, caplog):
     caplog.set_level(logging.INFO, "penstock.routing")
     shop = open_shop()
     trainer, versions = shop.process()
-    await shop.send(outcomes(600))
+    assert versions.weights(*PLACE) is COLD_START
+    hard, easy = gains(versions)
+    assert easy > hard
+    await shop.send(outcomes(300))
     await trainer.look()
     hard, easy = gains(versions)
     assert hard > easy + 0.2
     (first,) = versions.history(*PLACE).versions
-    assert (first.number, first.outcomes, first.made_at) == (1, 600, shop.clock.now())
+    assert (first.number, first.outcomes, first.made_at, first.upto) == (1, 300, shop.clock.now(), 300)
     assert first.why.startswith("wins by +")
+    assert first.why.endswith("on 300 outcomes new to both")
     assert versions.histories() == [versions.history(*PLACE)]
 
     shop.clock.advance(2)
-    await shop.send(outcomes(200))
+    await shop.send(outcomes(200, first=300))
     await trainer.look()
     assert [each.number for each in versions.history(*PLACE).versions] == [1]
-    assert any("stays: no better" in line for line in caplog.messages)
+    assert any("stays: no better" in line and "on 200 outcomes" in line for line in caplog.messages)
 
     other = shop.process()[1]  # as after a restart
     await other.look()
     assert gains(other) == pytest.approx([hard, easy])
 
 
-async def test_a_world_that_turned_is_learned_and_versions_are_numbered_on(open_shop):
+async def test_a_world_that_turned_is_learned_and_a_version_put_back_stays_until_then(open_shop):
     shop = open_shop()
     trainer, versions = shop.process()
-    await shop.send(outcomes(400))
+    await shop.send(outcomes(300))
     await trainer.look()
     history = versions.history(*PLACE)
     history.live = 0
     await versions.write(history)  # put back by hand
     shop.clock.advance(2)
-    await shop.send(outcomes(4_000, hard=-1.0, easy=1.0))
+    await shop.send(outcomes(100, hard=0.0, easy=0.0))  # which say nothing for either
+    await trainer.look()
+    assert (versions.history(*PLACE).live, len(versions.history(*PLACE).versions)) == (0, 1)
+    shop.clock.advance(2)
+    await shop.send(outcomes(300, first=400))
     await trainer.look()
     history = versions.history(*PLACE)
     assert ([each.number for each in history.versions], history.live) == ([1, 2], 2)
+    shop.clock.advance(2)
+    await shop.send(outcomes(2_000, hard=-1.0, easy=1.0))
+    await trainer.look()
+    history = versions.history(*PLACE)
+    assert ([each.number for each in history.versions], history.live) == ([1, 2, 3], 3)
     hard, easy = gains(versions)
     assert easy > hard
 
 
+async def test_a_version_that_is_put_back_during_a_fit_stays(open_shop, caplog):
+    caplog.set_level(logging.INFO, "penstock.routing")
+    shop = open_shop()
+    trainer, versions = shop.process()
+    await shop.send(outcomes(300))
+    await trainer.look()
+    run = trainer._aside.run
+
+    async def meanwhile(*given):
+        _, others = shop.process()
+        await others.look()
+        history = others.history(*PLACE)
+        history.live = 0
+        await others.write(history)
+        return await run(*given)
+
+    trainer._aside.run = meanwhile
+    shop.clock.advance(2)
+    await shop.send(outcomes(2_000, hard=-1.0, easy=1.0))
+    await trainer.look()
+    assert (versions.history(*PLACE).live, len(versions.history(*PLACE).versions)) == (0, 1)
+    assert any("was put back meanwhile" in line for line in caplog.messages)
+
+
+class Fits:
+    """Counts what would be fitted, and fails as it is told."""
+
+    def __init__(self, trainer, problem=None):
+        self.count, self.problem = 0, problem
+        trainer._aside.run = self.run
+
+    async def run(self, still, work, homework):
+        self.count += 1
+        if self.problem:
+            raise self.problem
+
+
 async def test_not_before_enough_is_new_nor_too_often(open_shop):
     shop = open_shop(learn={"every_s": 60, "least_outcomes": 100})
-    trainer, versions = shop.process()
+    trainer, _ = shop.process()
+    fits = Fits(trainer)
     await shop.send(outcomes(99))
     await trainer.look()
-    assert trainer._pool is None
-    await shop.send(outcomes(301))
+    assert fits.count == 0
+    await shop.send(outcomes(1))
     await trainer.look()
-    assert len(versions.history(*PLACE).versions) == 1
-    fitted = []
-    trainer._fitted = lambda taught: fitted.append(taught) or asyncio.sleep(0, versions.weights(*PLACE))
+    assert fits.count == 1
     await shop.send(outcomes(150))
     await trainer.look()
-    assert fitted == []
+    assert fits.count == 1
     shop.clock.advance(60)
     await trainer.look()
-    assert len(fitted) == 1
+    assert fits.count == 2
 
 
-async def test_what_cannot_be_read_teaches_nothing(open_shop):
+async def test_who_knows_much_waits_for_more(open_shop):
+    shop = open_shop(learn={"every_s": 1, "least_outcomes": 10})
+    trainer, _ = shop.process()
+    fits = Fits(trainer)
+    for count, fitted in ((1_000, 1), (40, 1), (20, 2)):
+        shop.clock.advance(2)
+        await shop.send(outcomes(count))
+        await trainer.look()
+        assert fits.count == fitted
+
+
+async def test_a_fit_that_fails_is_tried_again_but_not_at_once(open_shop):
+    shop = open_shop(learn={"every_s": 60, "least_outcomes": 100})
+    trainer, versions = shop.process()
+    fits = Fits(trainer, MemoryError())
+    await shop.send(outcomes(300))
+    with pytest.raises(MemoryError):
+        await trainer.look()
+    await trainer.look()
+    assert (fits.count, school_of(trainer).fresh) == (1, 300)
+    shop.clock.advance(60)
+    del trainer._aside.run
+    await trainer.look()
+    assert len(versions.history(*PLACE).versions) == 1
+    assert school_of(trainer).fresh == 0
+
+
+async def test_one_that_fails_does_not_keep_the_others_from_learning(open_shop):
     shop = open_shop()
     trainer, _ = shop.process()
-    broken = [Outcome(*PLACE, junk, 0.0, 1.0) for junk in (b"", b"\xc1", b"junk")]
-    broken.append(Outcome(*PLACE, Learned(*[frozenset()] * 3, "medium", 1.0, None).packed(), 0.0, 1.0))
-    await shop.send([*broken, Outcome(*PLACE, learned("good"), 0.0, 1.0)])
+    fits = Fits(trainer, MemoryError())
+    await shop.send([*outcomes(100), *outcomes(100, place=("acme", "other"))])
+    for count in (1, 2):
+        with pytest.raises(MemoryError):
+            await trainer.look()
+        assert fits.count == count
     await trainer.look()
-    assert trainer._schools[PLACE].fresh == 1
+    assert fits.count == 2
+
+
+async def test_what_was_learned_outlives_the_process(open_shop):
+    shop = open_shop()
+    first, _ = shop.process()
+    await shop.send(outcomes(60))
+    await first.look()
+    assert (await shop.records.read(TABLE))[1] == {}
+    second, versions = shop.process()  # the first one was killed
+    await shop.send(outcomes(60, first=60))
+    await second.look()
+    assert [each.outcomes for each in versions.history(*PLACE).versions] == [120]
+
+
+@pytest.mark.parametrize("dies_at", [0, 1, 2, 3, 9, 15, 16, 17, 30, 45])
+async def test_killed_at_any_moment_nothing_is_lost_or_counted_twice(open_shop, monkeypatch, dies_at):
+    monkeypatch.setattr(shelf_module, "_ROWS", 4)
+    shop = open_shop()
+    await shop.send(outcomes(30))
+    dying, _ = shop.process()
+    real, calls = (shop.records.put, shop.records.delete), []
+
+    def until_dead(do):
+        async def called(*given):
+            if len(calls) == dies_at:
+                raise asyncio.CancelledError
+            calls.append(do)
+            return await do(*given)
+
+        return called
+
+    shop.records.put, shop.records.delete = map(until_dead, real)
+    with pytest.raises(asyncio.CancelledError):
+        await dying.look()
+    shop.records.put, shop.records.delete = real
+    heir, _ = shop.process()
+    await heir.look()
+    assert (await shop.records.read(TABLE))[1] == {}
+    told = [each.outcome async for chunk in school_of(heir).shelf.read() for each in chunk]
+    assert sorted(told, key=lambda each: each.learned) == sorted(outcomes(30), key=lambda each: each.learned)
+
+
+async def test_what_cannot_be_read_teaches_nothing_and_is_gone(open_shop):
+    shop = open_shop()
+    trainer, _ = shop.process()
+    await shop.send([Outcome(*PLACE, b"junk", 0.0, 1.0), Outcome(*PLACE, learned("good"), 0.0, 1.0)])
+    await trainer.look()
+    assert school_of(trainer).fresh == 1
+    assert (await shop.records.read(TABLE))[1] == {}
 
 
 async def test_of_three_processes_one_trains_and_another_takes_over(open_shop, monkeypatch):
@@ -170,24 +229,49 @@ async def test_of_three_processes_one_trains_and_another_takes_over(open_shop, m
     three = [shop.process()[0] for _ in range(3)]
 
     async def all_taken(count):
-        schools = lambda: [school for each in three for school in each._schools.values()]  # noqa: E731
-        await until(lambda: sum(len(school.learner) for school in schools()) >= count)
+        def fresh():
+            return [school.fresh for each in three for _, school in each._schools.items()]
+
+        await until(lambda: max(fresh(), default=0) == count)
 
     for trainer in three:
         trainer.start()
     await shop.send(outcomes(10))
     await all_taken(10)
-    (first,) = [trainer for trainer in three if trainer._schools]
+    (first,) = [trainer for trainer in three if trainer._schools.items()]
     await first.stop()
     await shop.send(outcomes(5))
-    await all_taken(15)
-    (second,) = [trainer for trainer in three if trainer._schools and trainer is not first]
+    await all_taken(15)  # it goes on with those of the first
+    (second,) = [trainer for trainer in three if trainer._schools.items() and trainer is not first]
     second._running.cancel()  # it dies without a word
     await settle()
     shop.clock.advance(31)
     await shop.send(outcomes(5))
     await all_taken(20)
-    assert sorted(len(each._schools[PLACE].learner) for each in three) == [5, 5, 10]
+    assert sorted(school_of(each).fresh for each in three) == [10, 15, 20]
+
+
+async def test_a_turn_that_comes_back_begins_with_what_another_has_done(open_shop):
+    shop = open_shop(learn={"every_s": 1, "least_outcomes": 10_000})
+    (one, _), (other, _) = shop.process(), shop.process()
+    for trainer, count in ((one, 10), (other, 15), (one, 20)):
+        shop.clock.advance(31)  # as if the one before had slept
+        assert await trainer._turn.mine()
+        await shop.send(outcomes(5 if count > 10 else 10))
+        await trainer.look()
+        assert school_of(trainer).fresh == count
+
+
+async def test_a_turn_that_was_lost_during_a_fit_writes_nothing(open_shop, monkeypatch):
+    monkeypatch.setattr(aside_module, "_ASK_S", 0.001)
+    shop = open_shop()
+    trainer, versions = shop.process()
+    assert await trainer._turn.mine()
+    await shop.send(outcomes(400))
+    shop.clock.advance(31)
+    assert await Turn(shop.ledger, shop.clock, "train_router").mine()
+    await trainer.look()
+    assert versions.histories() == []
 
 
 async def test_without_aliases_nobody_takes_a_turn(open_shop, monkeypatch):
@@ -210,8 +294,8 @@ async def test_a_store_that_goes_and_comes_back_does_not_end_it(open_shop, monke
     shop.ledger.gone = shop.records.gone = False
     await shop.send(outcomes(5))
     await settle(60)
-    assert trainer._schools[PLACE].fresh == 5
-    trainer._outcomes.take = None  # broken: it says so, and goes on
+    assert school_of(trainer).fresh == 5
+    trainer._outcomes.waiting = None  # broken: it says so, and goes on
     await settle()
     assert any("could not be trained" in line for line in caplog.messages)
     assert not trainer._running.done()
@@ -237,7 +321,7 @@ async def test_training_does_not_stop_the_event_loop(open_shop):
 
 
 async def test_the_turn_is_kept_while_a_fit_takes_its_time(open_shop, monkeypatch):
-    monkeypatch.setattr(module, "_RENEW_S", 0.001)
+    monkeypatch.setattr(aside_module, "_ASK_S", 0.001)
     shop = open_shop()
     trainer, _ = shop.process()
     assert await trainer._turn.mine()
@@ -251,102 +335,101 @@ async def test_the_turn_is_kept_while_a_fit_takes_its_time(open_shop, monkeypatc
     await training
 
 
-async def test_a_worker_that_was_killed_is_replaced(open_shop):
+async def test_a_fit_that_was_killed_is_made_again(open_shop):
     shop = open_shop()
     trainer, versions = shop.process()
     await shop.send(outcomes(300))
     training = asyncio.ensure_future(trainer.look())
-    await until(lambda: trainer._pool is not None and trainer._pool._processes)
-    os.kill(next(iter(trainer._pool._processes)), signal.SIGKILL)
-    with suppress(module.BrokenExecutor):
+    await until(lambda: trainer._aside.pid is not None)
+    os.kill(trainer._aside.pid, signal.SIGKILL)
+    with pytest.raises(BrokenExecutor):
         await training
     shop.clock.advance(2)
-    await shop.send(outcomes(300))
     await trainer.look()
     assert len(versions.history(*PLACE).versions) == 1
 
 
-SCRIPT = """
-import asyncio, sys
-from penstock.jobs.train_router import TrainRouter
+async def test_the_end_does_not_wait_for_a_fit_and_gives_the_turn_up_at_once(open_shop, monkeypatch):
+    monkeypatch.setattr(module, "_LOOK_S", 0.001)
+    shop = open_shop()
+    (trainer, _), (other, versions) = shop.process(), shop.process()
+    fitting = asyncio.Event()
 
-async def main():
-    trainer = TrainRouter(None, None, None, None, None, None)
-    await trainer._fitted([])
-    print(*trainer._pool._processes, flush=True)
-    if "stop" not in sys.argv:
-        await asyncio.sleep(60)
+    async def never(still, work, homework):
+        fitting.set()
+        await asyncio.sleep(600)
 
-if __name__ == "__main__":
-    asyncio.run(main())
-"""
-
-
-def test_no_worker_outlives_a_process_that_was_killed(tmp_path):
-    script = tmp_path / "gateway.py"
-    script.write_text(SCRIPT)
-    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
-    worker = int(process.stdout.readline())
-    os.kill(worker, 0)
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    for _ in range(1_000):
-        told = subprocess.run(
-            ["ps", "-o", "stat=", "-p", str(worker)], capture_output=True, text=True, check=False
-        )
-        if told.stdout.strip()[:1] in ("", "Z"):
-            return
-        time.sleep(0.01)
-    os.kill(worker, signal.SIGKILL)
-    raise AssertionError("the worker lives on")
-
-
-def judged_outcomes(count, wrong_share=0.0):
-    """Give outcomes with the small model's answers: those that hedge are wrong, and a share of the rest."""
-    rng = random.Random(5)  # noqa: S311
-    for number in range(count):
-        prompt = f"How many apples are left of {number}?"
-        doubts = number % 4 == 0
-        wrong = doubts or rng.random() < wrong_share
-        text = f"Perhaps, maybe, I am unsure, 7 of {number}" if doubts else "The answer is certainly 8"
-        large = "1" if wrong else text
-        request = testing.exchange(body={"messages": []}).request
-        features = prompt_features(prompt)
-        answers = [{"choices": [{"message": {"content": said}}]} for said in (text, large)]
-        found = compared(request, prompt, features, *answers)
-        yield Outcome(*PLACE, learned(prompt), found.small, 1.0, found.answer_features, found.small > 0)
+    trainer._aside.run = never
+    trainer.start()
+    await shop.send(outcomes(300))
+    await fitting.wait()
+    await trainer.stop()
+    assert await other._turn.mine()
+    await shop.send(outcomes(1))  # which wakes the school
+    await other.look()
+    assert [each.outcomes for each in versions.history(*PLACE).versions] == [301]
 
 
 @pytest.mark.parametrize("wrong_share", [0.0, 0.5])
 async def test_a_promise_finds_its_threshold_or_is_infeasible(open_shop, caplog, wrong_share):
     caplog.set_level(logging.INFO, "penstock.routing")
-    shop = open_shop(cascade(max_error=0.03))
+    shop = open_shop(cascade(max_error=0.05))
     trainer, versions = shop.process()
-    await shop.send(judged_outcomes(1_500, wrong_share))
+    await shop.send(judged_outcomes(1_000, wrong_share))
     await trainer.look()
     promise = versions.trust(*PLACE).promise
     if wrong_share:
         assert promise is None
         assert any("the promise of acme/auto is infeasible" in line for line in caplog.messages)
         return
-    assert promise.share == pytest.approx(0.75, abs=0.05)
-    assert promise.bound <= 0.03
+    assert promise.bound <= 0.05
     sure, unsure = ("The answer is certainly 8", "Perhaps, maybe, I am unsure, 7 of 500")
     assert kept(versions, sure)
     assert not kept(versions, unsure)
+
+
+async def test_a_promise_that_changes_lives_with_the_scorer_that_stays(open_shop):
+    shop = open_shop(cascade(max_error=0.05))
+    trainer, versions = shop.process()
+    await shop.send(judged_outcomes(1_000))
+    await trainer.look()
+    first = versions.history(*PLACE).version()
+    assert first.promise is not None
+    shop.clock.advance(2)
+    await shop.send(judged_outcomes(1_000, wrong_share=0.5))
+    await trainer.look()
+    second = versions.history(*PLACE).version()
+    assert (second.number, second.promise) == (2, None)
+    assert second.why.startswith("no better")
+    assert (second.gain, second.digest, second.upto) == (first.gain, first.digest, first.upto)
+
+
+async def test_what_was_learned_of_answers_lives_with_its_version_and_the_next(open_shop):
+    shop = open_shop(cascade(large_share=0.5))
+    trainer, versions = shop.process()
+    assert len(versions.trust(*PLACE).gain) == 0
+    await shop.send(answered(400, "length=20"))
+    await trainer.look()
+    after = versions.trust(*PLACE).gain
+    assert versions.history(*PLACE).version().why.endswith("answers are judged anew")
+    assert len(after) > 0
+    shop.clock.advance(2)
+    await shop.send(outcomes(300))  # nothing new of answers, and a scorer of prompts that wins
+    await trainer.look()
+    assert versions.history(*PLACE).version().number == 2
+    assert versions.trust(*PLACE).gain.digest() == after.digest()
 
 
 def kept(versions, text):
     prompt = "How many apples are left of 500?"
     request = testing.exchange(body={"messages": []}).request
     answer = {"choices": [{"message": {"content": text}}]}
-    its = of(Cascade, max_error=0.03)
+    its = of(Cascade, max_error=0.05)
     trust = versions.trust(*PLACE)
     return judgement(its, request, prompt, prompt_features(prompt), answer, trust, None).passed
 
 
-async def test_nothing_personal_is_logged(open_shop, caplog):
+async def test_nothing_personal_is_logged_or_left_in_the_clear(open_shop, caplog):
     caplog.set_level(logging.DEBUG)
     shop = open_shop()
     trainer, versions = shop.process()
@@ -355,16 +438,8 @@ async def test_nothing_personal_is_logged(open_shop, caplog):
     said = json.dumps([caplog.messages, [each.why for each in versions.history(*PLACE).versions]])
     assert "theorem" not in said
     assert str(next(iter(prompt_features(HARD.format(0)).words))) not in said
-
-
-async def test_the_end_does_not_wait_for_a_fit(open_shop):
-    shop = open_shop()
-    trainer, _ = shop.process()
-    trainer.start()
-    trainer._pool = module.ProcessPoolExecutor(1, mp_context=module.multiprocessing.get_context("spawn"))
-    fitting = trainer._pool.submit(time.sleep, 600)
-    await until(lambda: trainer._pool._processes and fitting.running())
-    (worker,) = trainer._pool._processes.values()
-    await trainer.stop()
-    await until(lambda: not worker.is_alive())
-    assert worker.exitcode == -signal.SIGTERM
+    stored = [value for name, table in shop.records._tables.items() for value in table.values()]
+    assert len(stored) > 300
+    clear = (b"acme", *(learned(prompt.format(0))[5:21] for prompt in (HARD, EASY)))
+    assert not [value for value in stored for known in clear if known in value]
+    assert list((await shop.records.read(INDEX))[1]) == ["acme/auto"]

@@ -84,3 +84,16 @@ async def test_a_store_that_is_gone_is_told(turns, ledger):
             await turn.mine()
     ledger.gone = False
     assert await whose(turns) == [True, False, False]
+
+
+async def test_a_turn_has_a_new_number_whenever_it_was_lost_between(turns, clock):
+    for number in (1, 1, 1):
+        assert await turns[0].mine()
+        assert turns[0].number == number
+        clock.advance(9)
+    clock.advance(31)  # nobody took it, but somebody might have
+    assert await turns[0].mine()
+    assert [turn.number for turn in turns] == [2, 0, 0]
+    await turns[0].give_up()
+    assert await whose(turns[1:]) == [True, False]
+    assert [turn.number for turn in turns] == [2, 1, 0]

@@ -7,7 +7,7 @@ from penstock import testing
 from penstock.openai import wire_json
 from penstock.openai.request import Endpoint
 from penstock.reply import Reply, Stream
-from penstock.routing.answered import Answered, whole
+from penstock.routing.answered import Answered, Cascaded, whole
 
 
 def text(answer):
@@ -44,11 +44,30 @@ async def test_a_stream_is_put_together_and_goes_out_as_it_came():
 async def test_a_stream_that_breaks_off_is_no_answer():
     source = testing.Events([*stream_of("one")[:1], refuse()])
     answered = await Answered.of(Reply(200, stream=Stream(source)), Endpoint.CHAT, 30)
-    assert answered.answer is None
+    assert (answered.answer, answered.broken.code) == (None, "upstream_failed")
     body = await testing.read(answered.release())
     assert body.startswith(raw(stream_of("one")[:1]))
     assert body.count(b"error") > 0
     assert source.closed
+
+
+async def test_log_probabilities_that_no_client_asked_for_are_judged_and_taken_out():
+    told = {"content": [{"token": "a", "logprob": -1}]}
+    body = {"choices": [{"message": {"content": "a"}, "logprobs": told, "finish_reason": "stop"}]}
+    given = wire_json.encode(body)
+    answered = await Answered.of(Reply(200, body=given), Endpoint.CHAT, 1, unasked=True)
+    assert answered.answer == body
+    assert answered.release().body == given.replace(wire_json.encode(told), b"null")
+    error = Reply(400, body=given)
+    assert (await Answered.of(error, Endpoint.CHAT, 1, unasked=True)).release() is error
+
+
+async def test_what_a_cascade_gives_is_the_reply_with_what_is_known_of_it():
+    reply = Reply(200, stream=Stream(testing.Events(stream_of("one"))))
+    given = Cascaded.by(reply, "large", {"a": 1})
+    assert (given.model, given.small, given.headers) == ("large", {"a": 1}, reply.headers)
+    assert "'a'" not in repr(given)
+    assert await testing.read(given) == raw(stream_of("one"))
 
 
 async def test_a_dropped_answer_lets_go_of_its_stream():

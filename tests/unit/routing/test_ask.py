@@ -8,7 +8,8 @@ import pytest
 from routing_house import House, Upstream, actions, alias, refuse, why
 
 from penstock import testing
-from penstock.errors import Refusal
+from penstock.errors import Refusal, StoreUnavailable
+from penstock.models.policy import Model, ModelsPolicy
 from penstock.routing.ask import Asker
 from penstock.routing.balance import Balance
 from penstock.routing.outcomes import Learned
@@ -30,10 +31,13 @@ class Purse:
     async def beside(self, copy, call):
         raise AssertionError
 
+    def refusal(self):
+        return Refusal(403, "insufficient_quota", f"no room for {self.asked[-1]}")
+
 
 class Asking:
-    def __init__(self, its=None):
-        self.house = House(its)
+    def __init__(self, its=None, *given):
+        self.house = House(its, *given)
         self.thinker = Thinker(self.house.clock, lambda tenant, alias: NOTHING)
         self.balance = Balance(self.house.clock, random.Random(0))  # noqa: S311
         self.asker = Asker(self.thinker, self.balance, self.house.clock)
@@ -75,12 +79,87 @@ async def test_another_is_asked_only_where_the_budget_has_room(room):
     assert why(exchange) == ("because" if room else "the budget has no room for more")
 
 
+ABLE = Model(
+    input_usd_per_million=1.0,
+    output_usd_per_million=1.0,
+    context_tokens=8_000,
+    max_output_tokens=500,
+    abilities=("tools",),
+)
+PLAIN = ABLE.model_copy(update={"abilities": ()})
+THREE = ModelsPolicy(models={"small": PLAIN, "middle": ABLE, "large": ABLE})
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+
+
+@pytest.mark.parametrize(
+    ("room", "answered", "asked"),
+    [
+        (["large", "middle"], "large", ["large"]),
+        (["middle"], "middle", ["large", "middle"]),
+        (["small"], None, ["large", "middle"]),
+    ],
+)
+async def test_without_room_the_smallest_that_can_answer_is_asked_or_nobody(room, answered, asked):
+    asking, purse = Asking(alias("small", "middle", "large"), THREE), Purse(*room)
+    asking.upstream.answers["middle"] = "so so"
+    if answered is None:
+        with pytest.raises(Refusal) as refused:
+            await asking.ask(2, purse=purse, tools=TOOLS)
+        assert (refused.value.status, refused.value.message) == (403, "no room for middle")
+    else:
+        exchange = await asking.ask(2, purse=purse, tools=TOOLS)
+        assert actions(exchange) == ["large"]
+    assert asking.upstream.asked == ([answered] if answered else [])
+    assert purse.asked == asked
+
+
+async def test_what_the_smallest_can_do_it_does_without_a_question():
+    asking, purse = Asking(alias("small", "middle", "large"), THREE), Purse()
+    exchange = await asking.ask(2, purse=purse)
+    assert (asking.upstream.asked, purse.asked) == (["small"], ["large"])
+    assert why(exchange) == "the budget has no room for more"
+
+
+async def test_an_answer_without_a_choice_is_refused_by_the_budget():
+    asking, purse = Asking(alias("small", "large"), THREE), Purse()
+    with pytest.raises(Refusal, match="no room for large"):
+        await asking.ask(1, purse=purse, tools=TOOLS)
+    assert asking.upstream.asked == []
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_further_call_is_not_worth_a_failure(gone):
+    asking = Asking()
+    exchange = asking.house.exchange()
+    assert await asking.asker.affords_more(exchange, "large")
+    exchange.purse = Purse("large")
+    assert await asking.asker.affords_more(exchange, "large")
+    if gone:
+        exchange.purse.top_up = gone_store
+    assert not await asking.asker.affords_more(exchange, "nano")
+
+
+async def gone_store(model):
+    raise StoreUnavailable("gone")
+
+
+async def test_another_request_than_the_clients_may_be_asked():
+    asking = Asking()
+    exchange = asking.house.exchange()
+    its = asking.house.policy.aliases["auto"]
+    thought = asking.thinker.think(exchange, "auto", its, None)
+    other = exchange.request.with_fields(logprobs=True)
+    await asking.asker.ask_paid(exchange, thought, its.candidates[0], asking.upstream, other)
+    assert asking.upstream.seen[0].request.body["logprobs"] is True
+
+
 @pytest.mark.parametrize(("place", "served"), [(0, "small"), (1, "large")])
 async def test_what_may_be_learned_names_who_was_asked(place, served):
     exchange = await Asking().ask(place)
     learned = msgspec.msgpack.decode(exchange.learned, type=Learned)
-    assert (learned.served, learned.topic) == (served, None)
+    assert (learned.served, learned.topic, learned.answer) == (served, None, None)
     assert learned.words
+    assert len({msgspec.msgpack.decode((await Asking().ask(place)).learned)[6] for _ in range(5)}) == 5
 
 
 async def test_nothing_is_learned_of_an_ephemeral_one():

@@ -6,7 +6,7 @@ import pytest
 from routing_house import of
 
 from penstock import testing
-from penstock.routing.answer_shape import answer_shape
+from penstock.routing.answer_shape import answer_shape, opinion_shape
 from penstock.routing.cascade import Trust, judgement
 from penstock.routing.features import hashed, prompt_features
 from penstock.routing.guarantee import Kept
@@ -85,8 +85,8 @@ def test_the_margin_of_a_token_counts_too():
     [
         (answer("The answer is 7."), (True, "")),
         (answer("It is 8"), (False, "second opinion differs")),
-        (answer("no idea"), (True, "")),
-        ({"choices": []}, (True, "")),
+        (answer("no idea"), (False, "second opinion differs")),
+        ({"choices": []}, (False, "second opinion differs")),
         (None, (True, "")),
     ],
     ids=["agrees", "differs", "can't be compared", "unreadable", "none came"],
@@ -139,7 +139,71 @@ def test_the_opinion_is_among_what_the_trust_knows():
     assert same.confidence > alone.confidence == 0
 
 
+@pytest.mark.parametrize(
+    ("second", "value", "agrees"), [("It is 7.0", "7", True), ("8", "8", False), ("no idea", None, False)]
+)
+def test_what_it_was_judged_by_is_given(second, value, agrees):
+    low = answer("7", logprobs=LOW)
+    names = [*answer_shape(NUMBER, "7"), "mean_logprob=9", "least_margin=0"]
+    assert judge(said=low, prompt=NUMBER).features == prompt_features(NUMBER).with_answer("7", names)
+    names += opinion_shape(NUMBER, "7", value, agrees)
+    told = judge(said=low, prompt=NUMBER, second=answer(second)).features
+    assert told == prompt_features(NUMBER).with_answer("7", names)
+    assert hashed([f"agrees={agrees}"]) <= told.shape
+    assert judge(said={"choices": []}).features is None
+
+
+@pytest.mark.parametrize("how", [{"gates": ["truncated"]}, {"max_error": 0.05}])
+def test_so_are_the_features_of_an_answer_that_fails(how):
+    assert judge(said=answer("so far", "length"), **how).features is not None
+
+
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize(
+    "text", [HUGE, f"{HUGE} + 1 = {HUGE}", "1 / 0 = 3", "-$", "A", "\x00", "```python\n" + "(" * 999]
+)
+@pytest.mark.parametrize("prompt", [NUMBER, f"How many of {HUGE}?", f"Which?\nA. {HUGE}\nB. 0\nC. 5"])
+def test_no_answer_breaks_the_judgement(text, prompt):
+    for second in (HUGE, "B", ""):
+        assert judge(said=answer(text), prompt=prompt, second=answer(second)).features is not None
+
+
 def test_no_reason_holds_a_word_of_the_answer():
     for gate, given in BAD.items():
         marked = {**given, "prompt": given.get("prompt", "hello") + " xyzzy-in"}
         assert "xyzzy" not in told(gates=[gate], **marked)[1]
+
+
+GAINS = Weights((1.0, 1.0, 1.0), 0.25, {})
+
+
+def test_with_a_score_an_opinion_that_differs_is_one_of_the_things_it_sees():
+    differs = {"said": answer("7"), "second": answer("8"), "prompt": NUMBER}
+    assert told(**differs) == (False, "second opinion differs")
+    assert told(**differs, trust=Trust(NOTHING, gain=GAINS)) == (False, "second opinion differs")
+    assert told(**differs, large_share=0.5) == (False, "second opinion differs")  # nothing learned so far
+    assert told(**differs, large_share=0.5, trust=Trust(NOTHING, gain=learned_of("agrees=False"))) == (
+        True,
+        "",
+    )
+
+
+def learned_of(name: str) -> Weights:
+    return Weights((1.0, 1.0, 1.0), 0.0, dict.fromkeys(hashed([name]), 1.0))
+
+
+def test_the_gain_is_that_of_what_was_seen_of_the_answer():
+    trust = Trust(NOTHING, gain=learned_of("agrees=False"))
+    gain = {
+        other: judge(said=answer("7"), second=answer(other), prompt=NUMBER, trust=trust).gain
+        for other in "78"
+    }
+    assert gain["7"] == 0 < gain["8"]
+
+
+def test_gates_and_promises_hold_beside_a_score():
+    trust = Trust(NOTHING, gain=GAINS)
+    assert told(said=answer(" "), large_share=0.1, trust=trust) == (False, "gate empty: empty")
+    assert told(max_error=0.1, large_share=0.1, trust=trust) == (False, "promise infeasible so far")

@@ -4,15 +4,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from routing_house import refuse, stream_of
+from routing_house import of, refuse, stream_of
 
 from penstock import testing
 from penstock.openai import sse
 from penstock.openai.request import Endpoint
 from penstock.openai.sse import Event
 from penstock.reply import Reply, Stream
+from penstock.routing.answer_features import packed
+from penstock.routing.cascade import Trust, judgement
 from penstock.routing.compare import Collected, compared
 from penstock.routing.features import Features, prompt_features
+from penstock.routing.policy import Cascade
+from penstock.routing.weights import NOTHING
 
 NUMBER = "How many apples are left?"
 
@@ -63,6 +67,14 @@ def test_what_is_kept_of_the_small_answer_are_hashes_of_it():
     prompt = prompt_features(NUMBER)
     assert Features(words, options, shape).words == prompt.words
     assert options > prompt.options
+
+
+def test_they_are_those_that_a_judgement_of_the_answer_alone_sees():
+    judged = judgement(
+        of(Cascade), testing.exchange(body={}).request, NUMBER, prompt_features(NUMBER), answer("7"),
+        Trust(NOTHING), None,
+    )  # fmt: skip
+    assert compare(answer("7"), answer("7")).answer_features == packed(judged.features)
 
 
 async def collect(batches: Any) -> list[Any]:

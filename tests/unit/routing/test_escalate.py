@@ -1,6 +1,8 @@
 """The cascade on the road: who answers, what the client sees, who is charged, and what is left behind."""
 
 import asyncio
+import itertools
+import re
 from contextlib import suppress
 
 import msgspec
@@ -11,7 +13,9 @@ from penstock import testing
 from penstock.errors import StoreUnavailable
 from penstock.openai import wire_json
 from penstock.reply import Stream
+from penstock.routing.cascade import Trust
 from penstock.routing.outcomes import Learned
+from penstock.routing.weights import NOTHING, Weights
 
 NUMBER = "How many apples are left?"
 BAD = "I'm sorry, but no."
@@ -137,7 +141,7 @@ async def test_where_the_budget_has_no_room_the_small_answer_goes_out(build, str
     [
         ("The answer is 7", "small", ["nano", "small"]),
         ("It is 8", "large", ["large", "nano", "small"]),
-        ("no idea", "small", ["nano", "small"]),
+        ("no idea", "large", ["large", "nano", "small"]),
         (refuse(), "small", ["nano", "small"]),
         (500, "small", ["nano", "small"]),
     ],
@@ -260,17 +264,37 @@ async def test_an_opinion_holds_a_stream_no_longer_than_may_be(build):
     assert (actions(exchange), house.upstream.cancelled) == (["small", "kept"], ["nano"])
 
 
-async def test_a_stream_that_breaks_while_it_is_held_ends_in_one_error(build):
-    house = await build()
-    house.upstream.answers["small"] = [*stream_of("one two")[:1], refuse()]
-    exchange = house.exchange(stream=True)
-    reply = await house.answer(exchange)
-    body = await testing.read(reply)
-    assert body.count(b'data: {"error"') == 1
-    assert body.startswith(raw(stream_of("one two")[:1]))
-    assert isinstance(reply.stream, Stream)
-    assert reply.stream.failure.code == "upstream_failed"
-    assert house.upstream.asked == ["small"]
+@pytest.mark.parametrize("events", [0, 1, 2])
+async def test_a_stream_that_breaks_while_it_is_held_is_the_larges_to_give(build, events):
+    house = await build(second_opinion="nano")
+    house.upstream.answers["small"] = [*stream_of("one two")[:events], refuse()]
+    house.upstream.gates["nano"] = asyncio.Event()  # nobody waits for it any more
+    exchange = await house.ask(NUMBER, stream=True)
+    assert house.told == raw(stream_of("better"))
+    assert (actions(exchange), why(exchange)) == (
+        ["small", "escalated"],
+        "the small stream broke: upstream_failed",
+    )
+    assert (exchange.escalated, model(exchange)) == (True, "large-on-the-wire")
+    assert house.upstream.cancelled == ["nano"]
+    assert all(source.closed for source in house.upstream.sources)
+
+
+async def test_where_nobody_else_can_answer_a_broken_stream_ends_in_one_error(build):
+    for answer, room in ((refuse(), True), (500, True), ("better", False)):
+        house = await build()
+        house.upstream.answers.update(small=[*stream_of("one two")[:1], refuse("cut")], large=answer)
+        exchange = house.exchange(stream=True)
+        exchange.purse = Purse("large") if room else Purse()
+        reply = await house.answer(exchange)
+        body = await testing.read(reply)
+        assert body.count(b'data: {"error"') == 1
+        assert body.startswith(raw(stream_of("one two")[:1]))
+        assert isinstance(reply.stream, Stream)
+        assert reply.stream.failure.code == "cut"
+        assert house.upstream.asked == ["small", "large"][: 1 + room]
+        assert why(exchange).startswith("the small stream broke: cut, but ")
+        assert (exchange.escalated, model(exchange)) == (False, "small-on-the-wire")
 
 
 @pytest.mark.parametrize(("large", "shown"), [("better", b"better"), (500, b"sorry")])
@@ -314,3 +338,33 @@ async def test_every_endpoint_is_judged(build, path):
     exchange = await house.ask(path=path, input="x", prompt="x")
     assert actions(exchange) == ["small", "escalated"]
     assert wire_json.decode(house.told) == good
+
+
+@WAYS
+async def test_a_trained_score_sends_its_share_to_the_large_one(build, stream):
+    house = await build(large_share=0.3)
+    house.trust(Trust(NOTHING, gain=Weights((1.0, 1.0, 1.0), 0.2, {1: 0.0})))
+    large = 0
+    for number in range(300):
+        exchange = await house.ask(f"hello {number:03}", stream=stream)
+        large += exchange.escalated
+    assert large / 300 == pytest.approx(0.3, abs=0.06)
+    assert re.fullmatch(r"gain \+0\.200, above \d+% of the latest answers|confidence .*", why(exchange))
+
+
+async def test_what_a_gate_refuses_is_part_of_the_share(build):
+    house = await build(large_share=0.3)
+    house.trust(Trust(NOTHING, gain=Weights((1.0, 1.0, 1.0), 0.2, {1: 0.0})))
+    turns = itertools.cycle([BAD, *["fine"] * 4])
+    house.upstream.answers["small"] = lambda exchange: next(turns)
+    reasons = [why(await house.ask(f"hello {number:03}")) for number in range(300)]
+    refused = sum(reason.startswith("gate") for reason in reasons)
+    scored = sum(reason.startswith("gain") for reason in reasons)
+    assert refused == 60
+    assert (refused + scored) / 300 == pytest.approx(0.3, abs=0.03)
+
+
+async def test_what_gains_nothing_stays_small_whatever_the_share(build):
+    house = await build(large_share=1.0)
+    house.trust(Trust(NOTHING, gain=Weights((1.0, 1.0, 1.0), -0.1, {1: 1.0})))
+    assert not any([(await house.ask()).escalated for _ in range(20)])

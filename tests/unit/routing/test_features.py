@@ -73,3 +73,40 @@ def test_size_of_nothing_can_be_divided_by():
 @given(st.text())
 def test_any_text_has_features(text: str):
     assert prompt_features(text).shape
+
+
+def _apart(one: str, other: str) -> int:
+    return len(prompt_features(one).shape ^ prompt_features(other).shape)
+
+
+def test_close_lengths_look_more_alike_than_distant_ones():
+    text = "so it goes on and on "
+    assert _apart(text * 8, text * 11) < _apart(text * 8, text * 20) < _apart(text * 8, text * 60)
+
+
+@pytest.mark.parametrize("more", ["12, ", "three of ", "1,200 "])
+def test_more_numbers_climb_higher(more: str):
+    shapes = [prompt_features(("word " * 9 + more) * times + "end").shape for times in (1, 3)]
+    assert shapes[0] != shapes[1]
+
+
+def test_how_a_question_begins_is_seen():
+    assert prompt_features("Find it").shape - prompt_features("Seek it").shape
+
+
+def test_options_that_repeat_each_other_differ_from_those_that_do_not():
+    alike = "Q?\nA. more red wine\nB. more red cars\nC. more red hats"
+    other = "Q?\nA. five old pies\nB. more red cars\nC. tidy wet hats"
+    assert len(alike) == len(other)
+    assert prompt_features(alike).shape != prompt_features(other).shape
+
+
+@pytest.mark.parametrize("option", ["Dogs bark.", "4 dogs"])
+def test_options_that_are_sentences_or_numbers_are_told_apart(option: str):
+    plain, changed = (f"Q?\nA. {text}\nB. Cats\nC. Mice" for text in ("Big dogs"[: len(option)], option))
+    assert prompt_features(changed).shape - prompt_features(plain).shape
+
+
+def test_the_shape_of_a_long_prompt_stays_small():
+    """Each fact of shape costs time in every request."""
+    assert len(prompt_features(("12, one two, " * 300) + QUESTION).shape) < 60

@@ -88,3 +88,12 @@ def test_examples_overrule_a_prior():
 
 def test_the_scale_of_shape_can_be_given():
     assert fit(_taught(random(10)), 3.0).scales[2] == 3.0
+
+
+def test_of_very_many_features_the_strongest_are_kept():
+    rng = random(11)
+    words = [chr(97 + first) + chr(97 + second) for first in range(26) for second in range(8)]
+    examples = [_said(" ".join(rng.choices(words, k=300)), float(at % 2)) for at in range(500)]
+    weights = fit(examples)
+    assert len(weights) == 32_000
+    assert min(abs(pull) for _, pull in weights.items()) > 0

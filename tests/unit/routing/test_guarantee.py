@@ -88,3 +88,18 @@ def test_the_promise_is_broken_no_more_often_than_it_says():
             true_error = 0.4 * (1 - found.threshold) / 2
             broken += true_error > 0.1
     assert broken <= 18
+
+
+def test_a_few_answers_on_top_are_not_worth_a_promise():
+    """A twentieth is always right, the rest half the time."""
+    few = [Labelled(1.0 + at / 1000, False) for at in range(100)]
+    rest = [Labelled(at / 2000, at % 2 == 0) for at in range(1900)]
+    assert isinstance(keep_within([*few, *rest], 0.05), Infeasible)
+
+
+def test_a_fifth_on_top_is():
+    some = [Labelled(1.0 + at / 1000, False) for at in range(400)]
+    rest = [Labelled(at / 2000, at % 2 == 0) for at in range(1600)]
+    found = keep_within([*some, *rest], 0.05)
+    assert isinstance(found, Kept)
+    assert 0.1 <= found.share <= 0.25

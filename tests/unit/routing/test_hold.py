@@ -59,6 +59,8 @@ async def test_every_byte_goes_out_whenever_the_time_is_up(batches, wait_at, fai
     source = Paced(script)
     held = await HeldStream.of(reply_of(source, ends), 0.002 if wait_at is not None else 30)
     assert held.whole == (wait_at is None and fails_at is None)
+    if wait_at is None:
+        assert (held.broken is None) == (fails_at is None)
     released = held.release()
     source.go.set()
     got = await arriving(released)
@@ -101,6 +103,27 @@ async def test_what_comes_after_the_time_is_up_flows_live():
     assert raw([await anext(batches)]) == raw([third])
     with pytest.raises(StopAsyncIteration):
         await anext(batches)
+
+
+async def test_what_is_given_in_an_events_place_is_made_as_it_arrives():
+    first, second, *_ = stream_of("one two")
+    source, seen = Paced([first, None, second]), []
+
+    def twice(event):
+        seen.append(event)
+        return (event, event)
+
+    held = await HeldStream.of(reply_of(source), 0.01, twice)
+    assert (held.events, held.given, seen) == (first, [*first, *first], first)
+    released = held.release()
+    source.go.set()
+    assert await arriving(released) == [2 * raw([first]), 2 * raw([second])]
+
+
+async def test_a_stream_of_which_nothing_is_given_goes_on():
+    first, second, *_ = stream_of("one two")
+    held = await HeldStream.of(reply_of(testing.Events([first, second])), 30, lambda event: ())
+    assert await arriving(held.release()) == []
 
 
 async def test_an_upstream_that_never_pauses_is_not_held_for_ever():

@@ -102,6 +102,39 @@ def test_log_probabilities_and_their_margins():
     assert (told.logprobs, told.margins) == ([-0.5, -1], [1.5])
 
 
+def test_those_of_a_refusal_count_too():
+    answer = chat()
+    answer["choices"][0]["logprobs"] = {"content": None, "refusal": [{"logprob": -2.0}]}
+    assert seen(answer).logprobs == [-2.0]
+
+
+def test_those_of_a_completion_stand_in_parallel_lists():
+    lists = {
+        "tokens": ["a", "b", "c"],
+        "token_logprobs": [None, -0.5, -1.0],
+        "top_logprobs": [None, {"b": -0.5, "x": -3.5}, {"c": -1.0}],
+        "text_offset": [0, 1, 2],
+    }
+    told = seen({"choices": [{"text": "abc", "logprobs": lists}]}, TEXT)
+    assert (told.logprobs, told.margins) == ([-0.5, -1.0], [3.0])
+
+
+def test_those_of_a_response_stand_in_its_parts():
+    token = {"token": "a", "logprob": -0.25, "top_logprobs": [{"logprob": -0.25}, {"logprob": -1.25}]}
+    parts = [{"type": "output_text", "text": "a", "logprobs": [token]}, {"type": "output_text", "text": "b"}]
+    told = seen({"status": "completed", "output": [{"type": "message", "content": parts}]}, RESPONSES)
+    assert (told.logprobs, told.margins) == ([-0.25], [1.0])
+
+
+@pytest.mark.parametrize("value", [None, "low", [], 10**400, -1e300, {"a": 1}])
+def test_what_is_no_log_probability_is_left_out(value):
+    answer = chat()
+    answer["choices"][0]["logprobs"] = {
+        "content": [{"logprob": value, "top_logprobs": [{"logprob": value}] * 2}]
+    }
+    assert (seen(answer).logprobs, seen(answer).margins) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("prompt", "kind"),
     [
@@ -109,6 +142,18 @@ def test_log_probabilities_and_their_margins():
         ("How many apples are left?", Kind.NUMBER),
         ("Calculate the area", Kind.NUMBER),
         ("What is the total?", Kind.NUMBER),
+        ("He ran 5 km in 20 minutes. What was his average speed?", Kind.NUMBER),
+        ("Ann has 3 cars and 9 bikes. What percentage of them are cars?", Kind.NUMBER),
+        ("It costs $3 a day, $5 on Sundays. What\u2019s the weekly cost?", Kind.NUMBER),
+        ("Tom is 10, Ann is 3 years older. Find the age of Ann.", Kind.NUMBER),
+        ("It is 3 by 4 feet. How high is the wall in inches?", Kind.NUMBER),
+        ("What is their average speed?", None),
+        ("What is the difference between Python 2 and Python 3?", None),
+        ("I have kids of 3 and 5. What should I cook?", None),
+        ("Find the bug in line 10 of these 20 lines.", None),
+        ("How big was the impact of 1929 on the 1930s?", None),
+        ("Write 300 words on what the 5 causes of war are.", None),
+        ("What does error 404 mean compared with error 500?", None),
         ("Tell me a story", None),
         ("", None),
     ],

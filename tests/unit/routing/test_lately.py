@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from penstock.routing.lately import Gains, Stuck, Threads
+from penstock.routing.lately import Gains, Shares, Stuck, Threads
+from penstock.routing.weights import Weights
 
 
 def large(gains, share, count=2_000):
@@ -74,6 +75,17 @@ def test_what_makes_room_is_the_oldest(seed):
     for gain, weight in seen:
         gains.rank(gain, weight)
     assert sorted(zip(gains._gains, gains._weights, strict=True)) == sorted(seen[-1_000:])
+
+
+def test_shares_are_kept_apart_and_begin_anew_with_a_new_scorer():
+    one, same, other = (Weights((1.0, 1.0, 1.0), mean, {}) for mean in (0.1, 0.1, 0.2))
+    shares = Shares()
+    for number in range(100):
+        shares.rank(("acme", "auto"), one, number / 100, 1.0)
+    assert shares.rank(("acme", "auto"), same, 2.0, 1.0) > 0.9  # read anew, but the same
+    assert shares.rank(("globex", "auto"), one, -2.0, 1.0) > 0.5  # the first of its own: a lot decides
+    assert shares.rank(("acme", "auto"), other, -2.0, 1.0) < 0.5
+    assert shares.rank(("acme", "auto"), other, 2.0, 1.0) > 0.5  # of two
 
 
 def test_a_thread_ends_in_time():

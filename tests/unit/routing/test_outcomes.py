@@ -1,6 +1,4 @@
-"""Outcomes on their way: sealed for their place, taken once, and kept while the store is gone."""
-
-import asyncio
+"""Outcomes on their way: sealed for their place, there until they are dropped, and kept meanwhile."""
 
 import msgspec
 import pytest
@@ -44,14 +42,23 @@ def taker(records, master=bytes(32)):
     return Outcomes(records, Keyring(master))
 
 
-async def test_what_was_put_is_taken_once(sender, records):
+async def waiting(records):
+    return list((await taker(records).waiting()).values())
+
+
+async def test_what_was_put_is_there_until_it_is_dropped(sender, records):
     put = [outcome(number) for number in range(3)]
     for each in put:
         sender.put(each)
     await settle()
-    taken = await taker(records).take()
-    assert sorted(taken, key=put.index) == put
-    assert await taker(records).take() == []
+    for _ in range(2):
+        found = await taker(records).waiting()
+        assert sorted(found.values(), key=put.index) == put
+    first, *rest = found
+    await taker(records).drop([first])
+    assert await taker(records).waiting() == {key: found[key] for key in rest}
+    await taker(records).drop([first, *rest])  # one of them is gone already
+    assert await waiting(records) == []
 
 
 def test_an_outcome_says_what_the_learner_wants():
@@ -86,43 +93,46 @@ async def test_foreign_moved_and_broken_records_do_not_count_and_are_gone(sender
     foreign = Keyring(b"f" * 32).seal(TABLE, msgspec.msgpack.encode(outcome()), b"foreign")
     other = Keyring(bytes(32)).seal(TABLE, msgspec.msgpack.encode({"no": "outcome"}), b"other")
     await records.put(TABLE, {"foreign": foreign, "other": other})
-    assert await taker(records).take() == [outcome()]
-    assert (await records.read(TABLE))[1] == {}
-    assert key
+    assert await taker(records).waiting() == {key: outcome()}
+    assert list((await records.read(TABLE))[1]) == [key]
 
 
-async def test_of_two_that_take_at_once_each_outcome_goes_to_one(sender, records):
-    class Slow(MemoryRecords):
-        async def delete(self, table, key):
-            await asyncio.sleep(0)
-            return await records.delete(table, key)
-
-        async def read(self, table, unless=0):
-            return await records.read(table, unless)
-
-    for number in range(10):
+async def test_a_store_that_goes_on_the_way_keeps_what_was_not_dropped(sender, records):
+    for number in range(250):
         sender.put(outcome(number))
     await settle()
-    one, other = await asyncio.gather(taker(Slow()).take(), taker(Slow()).take())
-    assert len(one) + len(other) == 10
+    found = await taker(records).waiting()
+    deleted, done = records.delete, []
 
+    async def until_gone(table, key):
+        done.append(await deleted(table, key))
+        records.gone = len(done) >= 120
+        return done[-1]
 
-async def test_a_store_that_goes_on_the_way_loses_nothing_that_was_taken(sender, records):
-    for number in range(3):
-        sender.put(outcome(number))
-    await settle()
-    deleted = records.delete
-
-    async def once(table, key):
-        done = await deleted(table, key)
-        records.gone = True
-        return done
-
-    records.delete = once
-    first = await taker(records).take()
+    records.delete = until_gone
+    with pytest.raises(StoreUnavailable):
+        await taker(records).drop(found)
     records.delete, records.gone = deleted, False
-    rest = await taker(records).take()
-    assert (len(first), len(rest)) == (1, 2)
+    rest = await taker(records).waiting()
+    assert len(rest) == 250 - len(done) == 130
+    await taker(records).drop(found)
+    assert await waiting(records) == []
+
+
+async def test_an_outcome_that_is_sent_twice_keeps_its_key(sender, records):
+    put, sent = records.put, []
+
+    async def late(table, those):
+        await put(table, those)
+        sent.append(set(those))
+        if len(sent) == 1:
+            raise StoreUnavailable("it took too long, but it is there")
+
+    records.put = late
+    sender.put(outcome())
+    await settle()
+    assert len(sent) == 2
+    assert sent[0] == sent[1] == set(await taker(records).waiting())
 
 
 async def test_while_the_store_is_gone_they_wait(sender, records):
@@ -131,10 +141,10 @@ async def test_while_the_store_is_gone_they_wait(sender, records):
     await settle()
     sender.put(outcome(2))
     with pytest.raises(StoreUnavailable):
-        await taker(records).take()
+        await taker(records).waiting()
     records.gone = False
     await settle()
-    assert len(await taker(records).take()) == 2
+    assert len(await waiting(records)) == 2
 
 
 async def test_only_so_many_wait(sender, records):
@@ -149,4 +159,4 @@ async def test_the_end_sends_what_waits(records, monkeypatch):
     sender = Outcomes(records, Keyring(bytes(32)))
     sender.put(outcome())
     await sender.stop()
-    assert await taker(records).take() == [outcome()]
+    assert await waiting(records) == [outcome()]

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +44,25 @@ def test_what_it_finds_is_the_minimum(table: list[tuple[float, float, float]]):
     rows = [SparseRow([0, 1], [first, second]) for first, second, _ in table]
     target = [wanted for _, _, wanted in table]
     found = ridge(rows, target, 2, 1.0)
-    misses = [row.dot(found) - wanted for row, wanted in zip(rows, target, strict=True)]
+    misses = [
+        sum(value * found[at] for at, value in zip(row.columns, row.values, strict=True)) - wanted
+        for row, wanted in zip(rows, target, strict=True)
+    ]
     for column in (0, 1):
         slope = sum(miss * row.values[column] for miss, row in zip(misses, rows, strict=True)) + found[column]
         assert slope == pytest.approx(0.0, abs=1e-2)
+
+
+def test_a_row_of_nothing_changes_nothing():
+    rows = [SparseRow([0], [1.0]), SparseRow([], []), SparseRow([1], [2.0])]
+    assert ridge(rows, [1.0, 5.0, 2.0], 2, 1.0) == pytest.approx([0.5, 0.8])
+
+
+def test_coefficients_are_plain_numbers():
+    assert [type(value) for value in ridge([SparseRow([0], [1.0])], [1.0], 1, 1.0)] == [float]
+
+
+def test_a_gateway_that_never_trains_does_not_load_numpy():
+    seen = "import sys, penstock.routing.learner, penstock.routing.ridge; print('numpy' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"

@@ -4,10 +4,13 @@ import asyncio
 
 import msgspec
 import pytest
-from routing_house import House, alias, cascade, refuse, settle, tasks
+from routing_house import House, alias, cascade, of, refuse, settle, tasks
 
 from penstock import testing
-from penstock.routing.outcomes import Outcomes
+from penstock.routing.answer_features import answer_of
+from penstock.routing.features import hashed
+from penstock.routing.outcomes import Learned, Outcomes
+from penstock.routing.policy import Rule
 
 NUMBER = "How many apples are left?"
 
@@ -46,7 +49,10 @@ async def learned(house):
     mine = house.stage._outcomes
     if mine._waiting:
         await mine._flush()
-    return await Outcomes(house.records, house.resources.keyring).take()
+    outcomes = Outcomes(house.records, house.resources.keyring)
+    found = await outcomes.waiting()
+    await outcomes.drop(found)
+    return list(found.values())
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -140,6 +146,81 @@ async def test_a_second_opinion_is_not_taken_for_the_answer(build):
     assert [call.model for call in exchange.calls] == ["small", "nano"]
     (outcome,) = await learned(house)
     assert (outcome.small, house.upstream.asked[-1]) == (1.0, "large")
+
+
+def judged(shadow=0.25, **fields):
+    return cascade(**fields).model_copy(update={"shadow": shadow})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_after_an_escalation_both_are_known_and_nobody_is_asked_again(build, stream):
+    house = await build(judged(second_opinion="nano"), nano="9")
+    exchange = await house.ask(NUMBER, stream=stream)
+    (outcome,) = await learned(house)
+    assert exchange.escalated
+    assert sorted(house.upstream.asked) == ["large", "nano", "small"]
+    assert (outcome.small, outcome.large, outcome.small_right) == (0.0, 1.0, False)
+    assert shape(outcome) >= hashed(["agrees=False"])
+
+
+@pytest.mark.parametrize("nano", ["7", "8"])
+async def test_the_features_are_those_of_the_judgement(build, nano):
+    house = await build(judged(second_opinion="nano"), nano=nano)
+    exchange = await house.ask(NUMBER)
+    (outcome,) = await learned(house)
+    assert shape(outcome) >= hashed([f"agrees={nano == '7'}"])
+    told = msgspec.msgpack.decode(exchange.learned, type=Learned)
+    assert outcome.answer_features == answer_of(told)
+
+
+@pytest.mark.parametrize(
+    ("fields", "prompt", "same"),
+    [
+        ({}, NUMBER, True),
+        ({"gates": ["logprobs"]}, NUMBER, False),
+        ({"second_opinion": "nano"}, NUMBER, False),
+        ({"second_opinion": "nano"}, "tell me", True),
+    ],
+)
+async def test_of_an_answer_that_was_not_judged_only_what_a_judgement_would_see_is_learned(
+    build, fields, prompt, same
+):
+    its = judged(**fields).model_copy(update={"decide": "large"})
+    house = await build(its, small="", large="better")
+    await house.ask(prompt)
+    (outcome,) = await learned(house) or [None]
+    assert house.upstream.asked == ["large", "small"]
+    if prompt == NUMBER:
+        assert outcome is None  # nothing to compare
+        house.upstream.answers.update(small="7", large="7")
+        await house.ask(prompt)
+        (outcome,) = await learned(house)
+    assert bool(outcome.answer_features) is same
+    assert (outcome.small_right is None) is not same
+
+
+async def test_an_opinion_of_the_large_model_is_no_answer_of_its(build):
+    house = await build(judged(second_opinion="large"), large="7")
+    exchange = await house.ask(NUMBER)
+    assert (exchange.escalated, exchange.answer_headers["x-dac-model"]) == (False, "small-on-the-wire")
+    (outcome,) = await learned(house)
+    assert sorted(house.upstream.asked) == ["large", "large", "small"]
+    assert (outcome.small, outcome.observed().served.value) == (1.0, "small")
+
+
+async def test_a_middle_model_that_was_first_is_not_taken_for_the_small_one(build):
+    its = judged().model_copy(update={"candidates": alias("small", "nano", "large").candidates})
+    rule = of(Rule, header={"x-tier": "nano"}, use="nano")
+    house = await build(its.model_copy(update={"rules": (rule,)}), nano="I'm sorry, but no.", small="8")
+    exchange = await house.ask(NUMBER, headers={"x-tier": "nano"})
+    assert exchange.escalated
+    (outcome,) = await learned(house)
+    assert house.upstream.asked == ["nano", "large", "small"]
+    assert (outcome.small, outcome.large) == (1.0, 1.0)
+
+
+def shape(outcome):
+    return frozenset(msgspec.msgpack.decode(outcome.answer_features)[2])
 
 
 async def test_the_end_ends_it(build):

@@ -92,7 +92,7 @@ def test_the_scorer_sends_what_gains_most_to_the_large_one():
     thinking = Thinking(alias(decide="scorer", large_share=0.4), lambda tenant, alias: weights())
     told = [(text, thinking.choice(text)[0]) for text in [HARD, EASY] * 100]
     assert told.count((EASY, "large")) <= 2  # the first, of which nothing is above
-    assert told.count((HARD, "large")) >= 70
+    assert told.count((HARD, "large")) >= 60
 
 
 def test_less_than_the_least_gain_stays_small():
@@ -120,22 +120,21 @@ def test_a_new_scorer_is_not_held_against_what_the_one_before_it_said():
     before = [(text, thinking.choice(text)[0]) for text in [HARD, EASY] * 100]
     live[0] = weights(hard=0.8, easy=0.4)  # all gain more by this one, and no more may go to the large one
     after = [(text, thinking.choice(text)[0]) for text in [HARD, EASY] * 100]
-    assert after.count((HARD, "large")) >= 70
+    assert after.count((HARD, "large")) >= 60
     assert after.count((EASY, "large")) <= 2
     assert abs(before.count((HARD, "large")) - after.count((HARD, "large"))) <= 10
 
 
-@pytest.mark.parametrize("cost_weight", [0.0, 1.0])
-def test_the_share_is_one_of_requests_or_of_dollars(cost_weight):
+@pytest.mark.parametrize("cost_weight", [0.0, 0.5, 1.0])
+def test_the_share_is_one_of_dollars(cost_weight):
     rng, known = random.Random(2), Weights((1.0, 1.0, 1.0), 0.2, {})  # noqa: S311
     its = alias(decide="scorer", large_share=0.4, least_gain=-1, cost_weight=cost_weight)
     thinking = Thinking(its, lambda t, a: known)
     texts = ["x" * rng.choice((40, 400, 4_000, 16_000)) for _ in range(2_000)]
     large = [text for text in texts if thinking.choice(text, max_tokens=1)[0] == "large"]
     requests, letters = len(large) / len(texts), sum(map(len, large)) / sum(map(len, texts))
-    assert (letters if cost_weight else requests) == pytest.approx(0.4, abs=0.04)
-    if cost_weight:
-        assert requests > 0.6  # where a gain costs little, more of it can be had
+    assert letters == pytest.approx(0.4, abs=0.04)
+    assert (requests > 0.6) == (cost_weight > 0)  # where a gain costs little, more of it can be had
 
 
 def test_of_equal_gains_the_cheaper_goes_first():
@@ -176,8 +175,8 @@ def test_tenants_have_scorers_and_shares_of_their_own():
         for text in (HARD, EASY)
         if thinking.choice(text, tenant=tenant)[0] == "large"
     ]
-    assert told.count(("acme", HARD)) >= 70
-    assert told.count(("globex", EASY)) >= 70
+    assert told.count(("acme", HARD)) >= 60
+    assert told.count(("globex", EASY)) >= 60
     assert told.count(("acme", EASY)) + told.count(("globex", HARD)) <= 4
     assert set(asked) == {("acme", "auto"), ("globex", "auto")}
 

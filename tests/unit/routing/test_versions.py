@@ -1,12 +1,14 @@
 """Versions of a scorer: sealed for their place, the last ten, seen by every process, and put back."""
 
+import msgspec
 import pytest
 from routing_house import settle
 
 from penstock.errors import StoreUnavailable
 from penstock.routing import versions as module
-from penstock.routing.features import Features
+from penstock.routing.features import Features, prompt_features
 from penstock.routing.guarantee import Kept
+from penstock.routing.learner import COLD_START
 from penstock.routing.versions import TABLE, History, Version, Versions
 from penstock.routing.weights import NOTHING, Weights
 from penstock.stores.keyring import Keyring
@@ -46,7 +48,7 @@ def gain(versions, tenant="acme", alias="auto"):
 async def test_before_anything_is_learned_nothing_is_known(records):
     versions = process(records)
     await versions.look()
-    assert versions.weights("acme", "auto") is NOTHING
+    assert versions.weights("acme", "auto") is COLD_START
     assert versions.trust("acme", "auto").promise is None
     assert versions.history("acme", "auto") == History("acme", "auto")
     assert versions.histories() == []
@@ -60,7 +62,7 @@ async def test_what_one_writes_another_reads_and_no_other_tenant_or_alias_has_it
     assert gain(other) == gain(one)
     assert other.trust("acme", "auto").promise == PROMISE
     assert other.history("acme", "auto") == history(1)
-    assert other.weights("globex", "auto") is other.weights("acme", "gpt-4o") is NOTHING
+    assert other.weights("globex", "auto") is other.weights("acme", "gpt-4o") is COLD_START
 
 
 async def test_after_a_restart_the_live_weights_are_read_again(records):
@@ -87,7 +89,7 @@ async def test_an_older_one_or_none_can_be_put_back(records):
     assert gain(versions) == pytest.approx(0.35)
     its.live = 0
     await versions.write(its)
-    assert versions.weights("acme", "auto") is NOTHING
+    assert versions.weights("acme", "auto") is COLD_START
     assert versions.trust("acme", "auto").promise is None
     assert len(versions.history("acme", "auto").versions) == 3
 
@@ -112,7 +114,7 @@ async def test_a_store_that_is_gone_at_the_start_is_no_error(records):
     records.gone = True
     versions = process(records)
     await versions.start()
-    assert versions.weights("acme", "auto") is NOTHING
+    assert versions.weights("acme", "auto") is COLD_START
     await versions.stop()
     with pytest.raises(StoreUnavailable):
         await versions.write(history(1))
@@ -137,3 +139,34 @@ async def test_records_hold_nothing_in_the_clear(records):
     (sealed,) = table.values()
     for clear in (b"wins", b"acme", version(1).gain[:8], version(1).digest.encode()):
         assert clear not in sealed
+
+
+async def test_versions_that_an_older_process_wrote_are_read(records):
+    class Old(msgspec.Struct):
+        number: int
+        made_at: float
+        outcomes: int
+        why: str
+        gain: bytes
+        trust: bytes
+
+    class OldHistory(msgspec.Struct):
+        tenant: str
+        alias: str
+        live: int
+        versions: list[Old]
+
+    new = version(1)
+    old = Old(1, new.made_at, new.outcomes, new.why, new.gain, new.trust)
+    plain = msgspec.msgpack.encode(OldHistory("acme", "auto", 1, [old]))
+    await records.put(TABLE, {"acme/auto": Keyring(bytes(32)).seal(TABLE, plain, b"acme/auto")})
+    versions = process(records)
+    await versions.look()
+    assert gain(versions) == pytest.approx(0.35)
+    assert versions.history("acme", "auto").version().upto == 0
+
+
+def test_the_prior_prefers_longer_prompts_until_something_is_learned(records):
+    short, long = (prompt_features("Why is that so? " * count) for count in (1, 40))
+    weights = process(records).weights("acme", "auto")
+    assert weights.gain(long) > weights.gain(short) > 0

@@ -18,6 +18,8 @@ from penstock.openai.sse import Event
 from penstock.openai.usage import Usage
 from penstock.policy.base import Policy, PolicySet
 from penstock.reply import Observer, Outcome, Reply, Stream
+from penstock.routing.cascade import Trust
+from penstock.routing.learner import COLD_START
 from penstock.routing.policy import Alias, RoutingPolicy
 from penstock.stages.routing import Routing
 from penstock.stores.memory import MemoryRecords
@@ -45,7 +47,7 @@ UPSTREAMS = UpstreamsPolicy(
 )
 USAGES = {"small": Usage(10, 3), "large": Usage(11, 5), "nano": Usage(9, 2)}
 Answer = Any
-"""Text, batches of events, an exception, a status, or what gives one of these for an exchange."""
+"""Text, batches of events, an exception, a status, a refusing reply, or what gives one for an exchange."""
 
 
 def of[P: Policy](kind: type[P], **fields: Any) -> P:
@@ -110,6 +112,8 @@ class Upstream:
             raise answer
         if isinstance(answer, int):
             return testing.chat("no", status=answer)()
+        if isinstance(answer, Reply):
+            return answer
         exchange.calls.append(call := Call(model))
         if exchange.request.stream:
             batches = stream_of(answer) if isinstance(answer, str) else answer
@@ -188,6 +192,10 @@ class House:
             self.stage._live = self.policy
         self.stage.accept(self.set)
         return self
+
+    def trust(self, trust: Trust) -> None:
+        """Let this be what is known of the small model's answers."""
+        self.stage._versions._live["acme", "auto"] = COLD_START, trust
 
     @property
     def records(self) -> MemoryRecords:

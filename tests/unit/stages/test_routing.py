@@ -430,7 +430,13 @@ async def test_nothing_personal_is_left_behind(build, caplog):
     await road.close()
     records, ledger = road.resources.records, road.resources.ledger
     left = [told, caplog.text, records._tables, ledger._tenants, road.resources.store.entries]
-    left.append([road.stage._thinker._gains, road.stage._thinker.threads._stuck])
+    left.append(
+        [
+            road.stage._thinker._prompts._gains,
+            road.stage._thinker._answers._gains,
+            road.stage._thinker.threads._stuck,
+        ]
+    )
     assert records._tables["outcomes"]
     text = repr(left).lower()
     raw = marker.encode()

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from penstock.routing.evaluation.rows import Row
 from penstock.routing.evaluation.views import prompt_view
 from penstock.routing.features import Features
 from penstock.routing.feedback import Observed, Served
-from penstock.routing.learner import Learner, chance_of_large, transferred
+from penstock.routing.fit import Example
+from penstock.routing.learner import Learner, chance_of_large, compare, transferred
 from penstock.routing.quality_curve import QualityCurve
 from penstock.routing.weights import NOTHING, Weights
 
@@ -18,6 +20,8 @@ _EXPLORE: Final = 0.25
 _REFIT_AT: Final = (250, 500, 1000, 2000, 5000, 10_000)
 REPORT_AT: Final = (1000, 10_000)
 _RECENT: Final = 500
+_TRIED: Final = 600
+_PROOF: Final = 2.0  # standard errors: weights of another pair are as often worse than chance as better
 
 
 @dataclass(slots=True)
@@ -41,7 +45,7 @@ def replay(
     rng = Random(seed)  # noqa: S311 - a simulation
     seen, asked = _with_subject(dev), _with_subject(test)
     stream = Stream(dev, seen, rng)
-    learner, live, threshold = Learner(rng), NOTHING, 0.0
+    learner, live, threshold = Learner(), NOTHING, 0.0
     found: dict[str, float | None] = {}
     for count, place in enumerate(stream.places(max(report_at)), 1):
         chance = 0.5 if live is NOTHING else chance_of_large(live.gain(seen[place]), threshold, _EXPLORE)
@@ -72,18 +76,39 @@ def _served(row: Row, seen: Features, chance: float, rng: Random) -> Observed:
     )
 
 
-def transfer(learned: Mapping[str, Weights], asked: Mapping[str, Sequence[Row]]) -> dict[str, float | None]:
-    """Give the APGR of each pair's weights on each other pair, with none of its own labels."""
-    return {
-        f"{source} -> {name}": apgr(transferred(weights), _prompts(rows), rows)
-        for name, rows in asked.items()
-        for source, weights in learned.items()
-        if name in learned and source != name
+def transfer(
+    learned: Mapping[str, Weights], dev: Mapping[str, Sequence[Row]], test: Mapping[str, Sequence[Row]]
+) -> dict[str, Any]:
+    """Give the APGR of each pair's weights on each other pair, of which nothing was learned.
+
+    `untried` is with no outcome of that pair, `tried` after some that decide whether the weights go live:
+    without proof chance decides, which is an APGR of .5. Pairs whose large model was not seen to be better
+    are left out, since there is nothing to gain from any order.
+    """
+    found: dict[str, dict[str, float | None]] = {"untried": {}, "tried": {}}
+    for name, rows in test.items():
+        if name not in learned or not _pays(dev[name]):
+            continue
+        seen = [prompt_view(row) for row in rows]
+        trial = [Example(prompt_view(row), row.gain) for row in dev[name][:_TRIED]]
+        for source in sorted(learned.keys() - {name}):
+            weights = transferred(learned[source])
+            verdict = compare(NOTHING, weights, trial)
+            live = weights if verdict.better > _PROOF * verdict.error else NOTHING
+            found["untried"][f"{source} -> {name}"] = apgr(weights, seen, rows)
+            found["tried"][f"{source} -> {name}"] = apgr(live, seen, rows)
+    lowest = {
+        kind: min((area for area in areas.values() if area is not None), default=None)
+        for kind, areas in found.items()
     }
+    return {"outcomes_tried": _TRIED, "lowest": lowest, **found}
 
 
-def _prompts(rows: Sequence[Row]) -> list[Features]:
-    return [prompt_view(row) for row in rows]
+def _pays(rows: Sequence[Row]) -> bool:
+    """Say whether the large model is surely better: by two standard errors of the mean gain."""
+    mean = sum(row.gain for row in rows) / len(rows)
+    spread = sum((row.gain - mean) ** 2 for row in rows) / len(rows)
+    return mean > 2 * sqrt(spread / len(rows))
 
 
 def apgr(weights: Weights, seen: Sequence[Features], rows: Sequence[Row]) -> float | None:

@@ -7,16 +7,19 @@ from random import Random
 from typing import Any, Final
 
 from penstock.clock import SYSTEM, Clock
+from penstock.routing.evaluation.crossfit import cross_fitted, learned
 from penstock.routing.evaluation.guarantees import ninety_small, promises
 from penstock.routing.evaluation.loop import replay, transfer
-from penstock.routing.evaluation.router import learned
 from penstock.routing.evaluation.rows import Row, by_benchmark, fold_of, load, with_small
 from penstock.routing.evaluation.views import View, answer_view, prompt_view, second_view
+from penstock.routing.features import Features
+from penstock.routing.fit import AFTER_ANSWER
 from penstock.routing.quality_curve import QualityCurve, apgr_interval
 from penstock.routing.weights import Weights
 
 _LOOP: Final = "routellm-mmlu"
 _LEAST_ROWS: Final = 100
+_FOLDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class Mode:
         """Name the pair and what is seen of it."""
         return f"{self.pair}/{self.sees}"
 
+    @property
+    def shape_scale(self) -> float | None:
+        """Facts of an answer count for more than words do."""
+        return None if self.view is prompt_view else AFTER_ANSWER
+
 
 def evaluate(
     dev: Path, test: Path | None, fold: tuple[int, int] | None, clock: Clock = SYSTEM
@@ -48,18 +56,35 @@ def evaluate(
     known = {row.group for row in rows}
     asked = [row for row in asked if row.group not in known]
     modes = list(_modes(rows, asked))
+    sure = {mode.pair: mode.name for mode in modes}  # of each pair the mode that sees most
     learn, score = by_benchmark(rows), by_benchmark(asked)
-    weights = {mode.name: learned(mode.dev, mode.view) for mode in modes}
-    prompts = {name: weights[f"{name}/prompt"] for name in score if f"{name}/prompt" in weights}
-    sure = [mode for mode in modes if mode.sees.startswith("second")]
-    sure += {mode.pair: mode for mode in modes if mode.pair not in {known.pair for known in sure}}.values()
+    prompts: dict[str, Weights] = {}
+    figures: dict[str, Any] = {"modes": {}, "guarantee": {}}
+    for mode in modes:
+        seen = [mode.view(row) for row in mode.dev]
+        weights = learned(mode.dev, seen, _gain, mode.shape_scale)
+        figures["modes"][mode.name] = {**_scored(mode, weights, clock), "ninety_small": _ninety(mode, seen)}
+        if mode.sees.startswith("second") or mode.name in sure.values():
+            asked_seen = [mode.view(row) for row in mode.test]
+            figures["guarantee"][mode.name] = promises(mode.dev, seen, mode.test, asked_seen)
+        if mode.sees == "prompt":
+            prompts[mode.pair] = weights
     return {
         "rows": {"dev": len(rows), "test": len(asked)},
-        "modes": {mode.name: _scored(mode, weights[mode.name], clock) for mode in modes},
-        "guarantee": {mode.name: promises(mode.dev, mode.test, mode.view) for mode in sure},
+        **figures,
         "loop": replay(learn[_LOOP], score[_LOOP]) if _LOOP in prompts else {},
-        "transfer": transfer(prompts, score),
+        "transfer": transfer(prompts, learn, score),
     }
+
+
+def _gain(row: Row) -> float:
+    return row.gain
+
+
+def _ninety(mode: Mode, seen: Sequence[Features]) -> dict[str, Any]:
+    """Say whether 90 % can stay small, by what was known before anything of the test was seen."""
+    gains = cross_fitted(mode.dev, seen, _gain, _FOLDS, mode.shape_scale)
+    return ninety_small(gains, [row.outcome for row in mode.dev])
 
 
 def _modes(dev: Sequence[Row], test: Sequence[Row]) -> Iterator[Mode]:
@@ -111,5 +136,6 @@ def _scored(mode: Mode, weights: Weights, clock: Clock) -> dict[str, Any]:
         figures |= {"cpt50": curve.cpt(0.5), "cpt80": curve.cpt(0.8)}
     for quality in (0.95, 0.99):
         figures[f"calls_for_{quality:.0%}"] = curve.share_for(quality * curve.qualities[-1])
+    figures["loss_at_90_small"] = 1 - curve.quality_at(0.1) / curve.qualities[-1]
     rounded = {name: round(value, 4) for name, value in figures.items()}
-    return {**rounded, "ninety_small": ninety_small(gains, outcomes)}
+    return rounded

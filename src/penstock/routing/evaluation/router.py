@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
+from penstock.routing.evaluation.crossfit import learned
 from penstock.routing.evaluation.rows import Row
 from penstock.routing.evaluation.views import View, answer_view, prompt_view
-from penstock.routing.fit import AFTER_ANSWER, Example, fit
+from penstock.routing.fit import AFTER_ANSWER
 from penstock.routing.weights import NOTHING, Weights
 
 _PREFERRED: Final = "routellm"  # where pairs share their prompts nothing tells which one is meant
@@ -27,9 +28,9 @@ class PairRouter:
         for row in msgspec.convert(rows, list[Row]):
             kinds[kind_of(row.prompt)].append(row)
         for kind, members in kinds.items():
-            self._prompts[kind] = learned(_of_one_pair(members), prompt_view)
+            self._prompts[kind] = _learned(_of_one_pair(members), prompt_view)
             answered = [row for row in members if row.weak_chars is not None]
-            self._answers[kind] = learned(_of_one_pair(answered), answer_view)
+            self._answers[kind] = _learned(_of_one_pair(answered), answer_view)
 
     def predict(self, prompt: str) -> float:
         """Give the confidence that the small model will do: the expected gain turned round."""
@@ -53,10 +54,10 @@ def factory() -> PairRouter:
     return PairRouter()
 
 
-def learned(rows: Sequence[Row], view: View) -> Weights:
+def _learned(rows: Sequence[Row], view: View) -> Weights:
     """Fit the gain of one pair."""
     shape_scale = None if view is prompt_view else AFTER_ANSWER
-    return fit([Example(view(row), row.gain, row.category) for row in rows], shape_scale)
+    return learned(rows, [view(row) for row in rows], lambda row: row.gain, shape_scale)
 
 
 def kind_of(prompt: str) -> str:

@@ -64,13 +64,15 @@ def by_benchmark(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def with_small(rows: Sequence[Row], model: str) -> list[Row]:
-    """Put another model of the data in the small one's place, where it was measured."""
+    """Put another model of the data in the small one's place, where it was measured, without its text."""
     return [
         msgspec.structs.replace(
             row,
             weak_ok=row.other_ok[model],
             weak_pred=row.other_pred.get(model),
             weak_chars=row.other_chars.get(model),
+            weak_answer=None,
+            weak_tail=None,
         )
         for row in rows
         if model in row.other_ok

@@ -101,7 +101,11 @@ STREAM: Final = {
     "deflate": Fault("the same with deflate", compressed("deflate")),
 }
 
-TABLE: Final = {**STATUS, **CONNECTION, **STREAM}
+PARAMETER: Final = {
+    "no-logprobs": Fault("400 where log-probabilities are asked for, else a good answer", status.no_logprobs),
+}
+
+TABLE: Final = {**STATUS, **CONNECTION, **STREAM, **PARAMETER}
 
 
 def find(name: str) -> tuple[Fault, int] | None:

@@ -7,10 +7,12 @@ import msgspec
 from aiohttp import web
 
 from penstock.sample.call import Call
+from penstock.sample.endpoints import good
 
 Act = Callable[[Call], Awaitable[web.StreamResponse]]
 
 HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+_INCLUDED: Final = "message.output_text.logprobs"
 PATH_TEXT: Final = "Error in /srv/models/serving/engine.py, line 118: 'NoneType' object is not iterable"
 
 
@@ -44,6 +46,15 @@ async def numbered(call: Call) -> web.StreamResponse:
     """Answer the status that the scenario's number names."""
     status = call.after if 400 <= call.after <= 599 else 500
     return await openai(status, f"status_{status}")(call)
+
+
+async def no_logprobs(call: Call) -> web.StreamResponse:
+    """Refuse log-probabilities as OpenAI does for some models; answer well whoever does not ask for them."""
+    told = call.body if isinstance(call.body, dict) else {}
+    if "logprobs" in told or "top_logprobs" in told or _INCLUDED in (told.get("include") or ()):
+        message = "Unsupported parameter: 'logprobs' is not supported with this model."
+        return await openai(400, "unsupported_parameter", message)(call)
+    return await good(call)
 
 
 async def limited(call: Call) -> web.StreamResponse:

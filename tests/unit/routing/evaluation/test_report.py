@@ -7,7 +7,8 @@ import pytest
 from penstock.cli.eval_routing import run
 from penstock.clock import SYSTEM
 from penstock.errors import StartError
-from penstock.routing.evaluation.report import evaluate
+from penstock.routing.evaluation.report import Mode, evaluate
+from penstock.routing.evaluation.views import answer_view, prompt_view
 
 
 def test_the_report_finds_what_is_to_be_found(world, write, tmp_path: Path):
@@ -18,6 +19,68 @@ def test_the_report_finds_what_is_to_be_found(world, write, tmp_path: Path):
     assert set(figures["loop"]) == {"1000", "10000"}
     assert figures["loop"]["1000"] > 0.55
     assert figures["rows"]["dev"] + figures["rows"]["test"] == 600
+
+
+def test_each_mode_is_fully_told(world, write, tmp_path: Path):
+    figures = evaluate(write(tmp_path, world(300, "other")), None, (1, 3))
+    for mode in figures["modes"].values():
+        assert 0 <= mode["cpt50"] <= mode["cpt80"] <= 1
+        assert mode["calls_for_95%"] <= mode["calls_for_99%"]
+        assert mode["us_p50"] <= mode["us_p99"]
+        assert mode["small"] < mode["large"]
+        assert set(mode["ninety_small"]) == {"loss", "at_least", "perfect", "feasible"}
+
+
+def test_ninety_small_is_told_by_the_rows_that_were_learned_from(world, write, tmp_path: Path):
+    dev = world(300, "other")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    learned_from = write(tmp_path / "one", dev)
+    kinder = [msgspec.structs.replace(row, weak_ok=1.0) for row in world(200, "other", seed=2)]
+    told = evaluate(learned_from, write(tmp_path / "two", kinder), None)["modes"]["other/prompt"]
+    assert not told["ninety_small"]["feasible"]
+    assert told["loss_at_90_small"] <= 0
+
+
+def test_only_the_mode_that_sees_most_of_a_pair_makes_promises(world, write, tmp_path: Path):
+    figures = evaluate(write(tmp_path, world(300, "other")), None, (0, 3))
+    assert set(figures["modes"]) == {"other/prompt", "other/answer"}
+    assert set(figures["guarantee"]) == {"other/answer"}
+
+
+def test_a_pair_without_answers_is_known_by_its_prompts(world, write, tmp_path: Path):
+    rows = [msgspec.structs.replace(row, weak_chars=None, weak_answer=None) for row in world(300, "other")]
+    figures = evaluate(write(tmp_path, rows), None, (0, 3))
+    assert set(figures["modes"]) == set(figures["guarantee"]) == {"other/prompt"}
+
+
+def test_a_second_opinion_is_scored_where_the_data_has_one(world, write, tmp_path: Path):
+    rows = [
+        msgspec.structs.replace(row, other_pred={"phi3-mini": 4.0}) for row in world(400, "mmlupro-llama")
+    ]
+    figures = evaluate(write(tmp_path, rows), None, (0, 4))
+    assert figures["modes"]["mmlupro-llama/second phi3-mini"]["apgr"] > 0.75
+    assert "mmlupro-llama/second phi3-mini" in figures["guarantee"]
+
+
+def test_few_rows_of_a_pair_are_not_scored(world, write, tmp_path: Path):
+    figures = evaluate(write(tmp_path, [*world(300, "other"), *world(40, "tiny", seed=3)]), None, (0, 3))
+    assert not any(name.startswith("tiny") for name in figures["modes"])
+
+
+def test_two_pairs_are_transferred_to_each_other(world, write, tmp_path: Path):
+    rows = [*world(300, "one"), *world(300, "two", seed=3)]
+    figures = evaluate(write(tmp_path, rows), None, (0, 3))
+    assert set(figures["transfer"]["tried"]) == {"one -> two", "two -> one"}
+    assert figures["transfer"]["lowest"]["untried"] > 0.5
+    assert figures["loop"] == {}
+
+
+def test_the_shape_of_an_answer_counts_for_more(world):
+    rows = world(10)
+    assert Mode("a", "prompt", prompt_view, rows, rows).shape_scale is None
+    assert Mode("a", "answer", answer_view, rows, rows).shape_scale == 4.0
+    assert Mode("a", "answer", answer_view, rows, rows).name == "a/answer"
 
 
 def test_a_prompt_that_was_taught_is_never_scored(world, write, tmp_path: Path):

@@ -56,3 +56,20 @@ def test_another_model_can_be_the_small_one():
     (row,) = with_small([ROW], "tiny")
     assert (row.weak_ok, row.weak_pred, row.weak_chars) == (1.0, 2.0, 3)
     assert not with_small([ROW], "huge")
+
+
+def test_the_text_of_the_small_model_is_not_taken_for_that_of_another():
+    told = msgspec.structs.replace(ROW, weak_answer="It is 2.", weak_tail="2.")
+    (row,) = with_small([told], "tiny")
+    assert (row.weak_answer, row.weak_tail) == (None, None)
+    assert row.strong_ok == told.strong_ok
+
+
+def test_a_model_whose_answer_is_not_known_can_be_the_small_one():
+    (row,) = with_small([msgspec.structs.replace(ROW, other_pred={}, other_chars={})], "tiny")
+    assert (row.weak_ok, row.weak_pred, row.weak_chars) == (1.0, None, None)
+
+
+def test_an_empty_folder_has_no_rows(tmp_path: Path):
+    (tmp_path / "README.md").write_text("not rows")
+    assert load(tmp_path) == []
