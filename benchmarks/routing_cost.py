@@ -42,8 +42,8 @@ USD_PER_MILLION: Final = {SMALL: 60.0, LARGE: 1000.0, SECOND: 60.0}
 GOAL: Final = (0.70, 0.95)
 ROOT: Final = Path(__file__).parents[1]
 DATA: Final = ROOT.parent / "shared" / "data" / "routing"
-_STILL_S: Final = 8.0  # no new scorer for so long: it has learned what it could
-_TRAINED_S: Final = 45.0
+_STILL_S: Final = 30.0  # no new scorer for so long: it has learned what it could
+_TRAINED_S: Final = 240.0
 
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "routellm-mmlu": {"large_share": 0.6, "shadow": 0.03},
@@ -59,7 +59,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "mmlupro-llama": {
         "decide": "small",
-        "cascade": {"streams": "hold", "second_opinion": SECOND, "large_share": 0.57},
+        "cascade": {"streams": "hold", "second_opinion": SECOND, "large_share": 0.5},
         "shadow": 0.03,
     },
 }

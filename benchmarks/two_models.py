@@ -39,7 +39,7 @@ SOURCES: Final[Mapping[str, Source]] = {
     "routellm-mmlu": Source("routellm"),
     "routellm-gsm8k": Source("routellm", second="gemma2-2b", second_from="zeroeval-gsm"),
     "zeroeval-gsm": Source("zeroeval", small="llama31-8b", second="gemma2-9b"),
-    "mmlupro-llama": Source("mmlupro", second="mixtral-8x7b"),
+    "mmlupro-llama": Source("mmlupro", second="phi3-mini"),
 }
 
 

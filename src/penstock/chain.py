@@ -116,6 +116,11 @@ class Chain:
         log.error("stage %s of %s raised %s", stage.name, exchange.id, what, extra={"problem": problem})
         return None if skip else StageFailed(stage.name)
 
+    async def recall(self, resources: Resources) -> None:
+        """Let stages that will only be asked for plans read what was learned. Raises StoreUnavailable."""
+        for stage in self._stages.values():
+            await stage.recall(resources)
+
     def admit(self, exchange: Exchange) -> None:
         """Ask every stage about a request that will go around the chain. Raises the first one's Refusal."""
         for name in exchange.policies[ChainPolicy].order:

@@ -65,6 +65,12 @@ class Stage[P: StagePolicy]:
     async def stop(self) -> None:
         """Let go of it, after the last exchange has ended."""
 
+    async def recall(self, resources: Resources) -> None:
+        """Read what only `plan` needs of what was learned while gateways ran, and begin nothing.
+
+        For whoever asks for plans without a gateway. Raises StoreUnavailable.
+        """
+
     def plan(self, exchange: Exchange) -> Decision:
         """Say what the stage would do with this request, and why; it may mark the exchange, and asks nobody.
 

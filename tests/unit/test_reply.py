@@ -327,3 +327,29 @@ async def test_a_refused_reply_has_the_status_the_headers_and_openais_shape() ->
     assert reply.status == 429
     assert reply.headers == CIMultiDict({"retry-after": "2", "content-type": "application/json"})
     assert reply.body == refusal.body()
+
+
+# What an upstream says of its failure
+
+
+class Hides(Observer):
+    """Takes the text out of an error, or breaks over it."""
+
+    def __init__(self, problem: Exception | None = None) -> None:
+        self.problem = problem
+
+    def refused(self, event: Event) -> Event:
+        if self.problem:
+            raise self.problem
+        return sse.encode({"error": {"message": "hidden"}})
+
+
+@pytest.mark.parametrize("problem", [None, RuntimeError("broke"), Refusal(400, "no", "no")])
+async def test_an_upstreams_own_error_passes_the_observers(problem: Exception | None) -> None:
+    failed = failures.told(sse.encode({"error": {"message": "a secret"}}))
+    stream = Stream(testing.Events([[event("a")], failed]))
+    stream.observe(Hides(problem))
+    raw = await testing.read(Reply(200, stream=stream))
+    assert b"a secret" not in raw
+    assert (b"upstream_error" if problem else b"hidden") in raw
+    assert stream.failure is failed

@@ -54,16 +54,20 @@ def _named(request: web.Request) -> tuple[str, str]:
 
 
 def _told(history: History) -> dict[str, Any]:
+    """Give what is shown. Where a release made the live version that saw prompts otherwise, 0 scores."""
+    scoring = history.scoring()
+    live = scoring.number if scoring else 0
     versions = [
         {
             "number": version.number,
-            "live": version.number == history.live,
+            "live": version.number == live,
             "made": version.made,
             "outcomes": version.outcomes,
             "keeps": version.promise and version.promise.share,
             "digest": version.digest,
+            "outdated": version.outdated,
             "why": version.why,
         }
         for version in history.versions
     ]
-    return {"tenant": history.tenant, "alias": history.alias, "live": history.live, "versions": versions}
+    return {"tenant": history.tenant, "alias": history.alias, "live": live, "versions": versions}

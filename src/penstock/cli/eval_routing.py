@@ -15,19 +15,23 @@ from penstock.settings import options_parser
 def run(words: Sequence[str]) -> int:
     """Print the figures as JSON. Raises StartError where there is no data."""
     parser = argparse.ArgumentParser("penstock eval routing", parents=[options_parser()], allow_abbrev=False)
-    parser.add_argument("--dev", required=True, type=Path, metavar="DIR", help="rows to learn from")
-    part = parser.add_mutually_exclusive_group(required=True)
+    parser.add_argument("--dev", type=Path, metavar="DIR", help="rows to learn from")
+    part = parser.add_mutually_exclusive_group()
     part.add_argument("--test", type=Path, metavar="DIR", help="rows to score")
     part.add_argument("--fold", type=_fold, metavar="K/N", help="score fold K of N of the dev rows instead")
     parser.add_argument(
         "--intents", nargs=2, type=Path, metavar="FILE", help="train and test, text<tab>intent"
     )
     options = parser.parse_args(words)
+    if options.dev is None and (options.test or options.fold or not options.intents):
+        parser.error("say --dev DIR, and --test DIR or --fold K/N; or --intents TRAIN TEST alone")
+    if options.dev is not None and not (options.test or options.fold):
+        parser.error("--dev needs --test DIR or --fold K/N")
     for folder in (options.dev, options.test):
         if folder is not None and not any(folder.glob("*.jsonl.gz")):
             raise StartError(f"{folder}: no .jsonl.gz file is there")
     try:
-        figures = evaluate(options.dev, options.test, options.fold)
+        figures = evaluate(options.dev, options.test, options.fold) if options.dev else {}
         if options.intents:
             figures["intents"] = evaluate_intents(*options.intents)
     except (OSError, ValueError) as problem:

@@ -1,6 +1,7 @@
 """`explain`: says which stages would act on a request, and why, without calling anyone."""
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,12 +9,16 @@ from pathlib import Path
 import msgspec
 from multidict import CIMultiDict
 
+from penstock.chain import Chain
 from penstock.cli.table import table
-from penstock.errors import Refusal, StartError
+from penstock.errors import Refusal, StartError, StoreUnavailable
 from penstock.exchange import Exchange
 from penstock.gateway import Policies
 from penstock.openai.request import Json, parse_body, request_of
 from penstock.settings import Settings, options_parser
+from penstock.stage import Resources
+from penstock.stores.keyring import Keyring
+from penstock.stores.open import open_stores
 
 
 def run(words: Sequence[str]) -> int:
@@ -26,11 +31,17 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated"
     )
+    parser.add_argument("--tenant", default="default", metavar="T", help="who asks")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(words)
-    policies = Policies(Settings.of(options))
+    settings = Settings.of(options)
+    policies = Policies(settings)
     exchange, refusal = _exchange(options, policies)
-    decisions = [] if refusal else list(policies.chain().explain(exchange))
+    exchange.tenant = options.tenant
+    chain = policies.chain()
+    if (settings.state / "keyring.key").exists():  # a gateway ran here, and may have learned
+        asyncio.run(_recall(chain, settings))
+    decisions = [] if refusal else list(chain.explain(exchange))
     rows = [(decision.stage, decision.action, decision.reason) for decision in decisions]
     if refusal:
         rows = [("request", "refuse", f"{refusal.status} {refusal.code}: {refusal.message}")]
@@ -40,6 +51,20 @@ def run(words: Sequence[str]) -> int:
     else:
         print(table(("stage", "action", "why"), rows))
     return 0
+
+
+async def _recall(chain: Chain, settings: Settings) -> None:
+    try:
+        stores = await open_stores(settings.store)
+    except StartError as problem:
+        return print(f"without what was learned: {problem}", file=sys.stderr)
+    try:
+        keyring = Keyring.in_folder(settings.state)
+        await chain.recall(Resources(stores.entries, stores.ledger, stores.records, keyring, settings.state))
+    except StoreUnavailable as problem:
+        print(f"without what was learned: {problem}", file=sys.stderr)
+    finally:
+        await stores.close()
 
 
 def _exchange(options: argparse.Namespace, policies: Policies) -> tuple[Exchange, Refusal | None]:

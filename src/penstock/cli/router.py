@@ -17,6 +17,7 @@ from penstock.stores.open import open_ledger
 
 _HEAD = ("tenant", "alias", "version", "made", "outcomes", "promise", "digest", "why")
 _PRIOR = "the prior: longer prompts gain more from the large model"
+_OUTDATED = "; made by a release that saw prompts otherwise, so it can't be live"
 
 
 def run(words: Sequence[str]) -> int:
@@ -67,8 +68,10 @@ def _show(histories: Sequence[History], *, as_json: bool) -> None:
 
 
 def _rows(history: History) -> Sequence[tuple[str, ...]]:
+    scoring = history.scoring()
+
     def number(version: int) -> str:
-        return f"{version}{' (live)' if version == history.live else ''}"
+        return f"{version}{' (live)' if version == (scoring.number if scoring else 0) else ''}"
 
     prior = (history.tenant, history.alias, number(0), "", "0", "", COLD_START.digest(), _PRIOR)
     return [prior] + [
@@ -80,7 +83,7 @@ def _rows(history: History) -> Sequence[tuple[str, ...]]:
             str(version.outcomes),
             f"keeps {version.promise.share:.0%}" if version.promise else "",
             version.digest,
-            version.why,
+            version.why + (_OUTDATED if version.outdated else ""),
         )
         for version in history.versions
     ]

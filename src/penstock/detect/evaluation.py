@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.clock import SYSTEM, Clock
+from penstock.clock import PROCESSOR, Clock
 from penstock.detect.engine import Engine
 
 Detect = Callable[[str], Sequence[tuple[int, int, str]]]
@@ -59,7 +59,7 @@ def records(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield path.name.split(".")[0], json.loads(line)
 
 
-def evaluate(folder: Path, detect: Detect | None = None, clock: Clock = SYSTEM) -> dict[str, Any]:
+def evaluate(folder: Path, detect: Detect | None = None, clock: Clock = PROCESSOR) -> dict[str, Any]:
     """Give figures by class and by file, and the time per message in µs (short texts are not scaled up)."""
     detect = detect or factory()
     classes: defaultdict[str, Tally] = defaultdict(Tally)

@@ -39,7 +39,6 @@ _LOCKED_KEYS: Final[Mapping[tuple[str, str], str]] = {
         "upstreams",
         "upstreams",
     ): "addresses and keys stand in upstreams.yaml alone; an arm may choose among them",
-    ("routing", "intents"): _TAUGHT,
     ("routing", "learn"): _TAUGHT,
 }
 

@@ -1,6 +1,6 @@
 """Mixed: the policy set of each combination of arms, made before the first request needs it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Final
 
@@ -48,17 +48,46 @@ class Mixed:
 
     def _combined(self, file: str, experiments: Mapping[str, Experiment]) -> Mapping[Chosen, Policy]:
         """Read one file in every combination of the arms that set it."""
-        choices = [[None, *((name, arm) for arm in its.arms)] for name, its in experiments.items()]
-        policies: dict[Chosen, Policy] = {}
-        for count, each in enumerate(product(*choices)):
-            if count >= _MOST:
-                raise StartError(f"experiment.yaml: too many experiments set {file}.yaml at once")
-            chosen = tuple(sorted(one for one in each if one is not None))
-            over = [experiments[name].arms[arm].set for name, arm in chosen]
-            settings = [{file: its[file]} for its in over if file in its]
-            try:
-                policies[chosen] = with_settings(self.base, settings).by_file[file]
-            except ValueError as problem:
-                arms = ", ".join(f"{name}={arm}" for name, arm in chosen)
-                raise StartError(f"experiment.yaml: {arms} together: {problem}") from None
-        return policies
+        return {
+            chosen: _with_arms(self.base, file, chosen, experiments).by_file[file]
+            for chosen in _combinations(file, experiments)
+        }
+
+
+def variants[P: Policy](policies: PolicySet, kind: type[P], key: str) -> Iterator[P]:
+    """Give this policy under each combination of arms that set the key; nothing where no arm does.
+
+    For what has to be made ready before somebody gets the arm. Raises StartError.
+    """
+    ours = policies.by_file.get(ExperimentPolicy.file)
+    if not isinstance(ours, ExperimentPolicy):  # a chain without experiments
+        return
+    setting = {
+        name: each
+        for name, each in ours.experiments.items()
+        if any(key in arm.set.get(kind.file, {}) for arm in each.arms.values())
+    }
+    if setting:
+        for chosen in _combinations(kind.file, setting):
+            yield _with_arms(policies, kind.file, chosen, setting)[kind]
+
+
+def _combinations(file: str, experiments: Mapping[str, Experiment]) -> Iterator[Chosen]:
+    """Give every choice of one arm, or none, of each of these."""
+    choices = [[None, *((name, arm) for arm in its.arms)] for name, its in experiments.items()]
+    for count, each in enumerate(product(*choices)):
+        if count >= _MOST:
+            raise StartError(f"experiment.yaml: too many experiments set {file}.yaml at once")
+        yield tuple(sorted(one for one in each if one is not None))
+
+
+def _with_arms(
+    policies: PolicySet, file: str, chosen: Chosen, experiments: Mapping[str, Experiment]
+) -> PolicySet:
+    """Lay what these arms set in one file over it."""
+    over = [experiments[name].arms[arm].set for name, arm in chosen]
+    try:
+        return with_settings(policies, [{file: its[file]} for its in over if file in its])
+    except ValueError as problem:
+        arms = ", ".join(f"{name}={arm}" for name, arm in chosen)
+        raise StartError(f"experiment.yaml: {arms} together: {problem}") from None

@@ -1,15 +1,12 @@
 """School: what one process knows of all shelves while it is its turn, so that it looks up little."""
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from penstock.jobs.shelf import Place, Shelf
+from penstock.jobs.shelf import Shelf
 from penstock.routing.outcomes import Outcome
-from penstock.routing.versions import History, Versions
+from penstock.routing.versions import History, Place, Versions
 from penstock.stores.keyring import Keyring
 from penstock.stores.records import Records
 
@@ -44,11 +41,10 @@ class Schools:
         return list(self._schools.items())
 
     async def keep(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Put outcomes on their shelves. What can't be read teaches nothing. Raises StoreUnavailable."""
+        """Put outcomes on their shelves, but for those that teach nothing. Raises StoreUnavailable."""
         by_place: defaultdict[Place, dict[str, Outcome]] = defaultdict(dict)
         for key, outcome in outcomes.items():
-            with contextlib.suppress(msgspec.MsgspecError, ValueError):
-                outcome.observed()
+            if outcome.readable:
                 by_place[outcome.tenant, outcome.alias][key] = outcome
         for place, its in by_place.items():
             school = self._schools.get(place) or await self._opened(place)

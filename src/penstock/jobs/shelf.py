@@ -7,19 +7,19 @@ from typing import Final, Self
 
 import msgspec
 
+from penstock.routing.features import FEATURES
 from penstock.routing.learner import REMEMBERED
 from penstock.routing.outcomes import Outcome, Outcomes
+from penstock.routing.versions import Place
 from penstock.stores.keyring import Keyring, SealBroken
 from penstock.stores.records import Records
+from penstock.stores.watched import Watched, opened
 
 log = logging.getLogger("penstock.routing")
 INDEX: Final = "lessons"
 _ROWS: Final = 250  # of a chunk
 _BYTES: Final = 256 * 1024  # of a chunk, so that a store reads one in milliseconds
 _CHUNKS: Final = REMEMBERED // _ROWS
-
-Place = tuple[str, str]
-"""A tenant and an alias."""
 
 
 class Lesson(msgspec.Struct, frozen=True, array_like=True):
@@ -31,16 +31,25 @@ class Lesson(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
-    """What the index says of a shelf: how many chunks were ever begun."""
+    """What the index says of a shelf: how many chunks were ever begun, and what was there before the last.
+
+    `made_with` is the version of the features of those `count` outcomes.
+    """
 
     begun: int
+    count: int = 0
+    made_with: int = 1
+
+
+_decode = msgspec.msgpack.Decoder(_Entry).decode
 
 
 class Shelf:
     """The latest outcomes of one alias of one tenant: some 20,000, or 20 MB of them.
 
     They stand in tables of some hundreds, which are used in turn: where the next one begins, the oldest is
-    emptied. A table's name is a keyed hash of the place, and the index names the place.
+    emptied. A table's name is a keyed hash of the place, and the index names the place. Outcomes with
+    features of another version stay there unseen: if a release is taken back they count again.
     """
 
     def __init__(self, records: Records, keyring: Keyring, place: Place, after: int = 0) -> None:
@@ -106,8 +115,8 @@ class Shelf:
     async def _begin(self) -> None:
         """Begin a chunk in the place of the oldest, and write down that it is there."""
         await _empty(self._records, self._table(self._begun))
-        entry = self._keyring.seal(INDEX, msgspec.msgpack.encode(_Entry(self._begun + 1)), self._key.encode())
-        await self._records.put(INDEX, {self._key: entry})
+        entry = msgspec.msgpack.encode(_Entry(self._begun + 1, len(self), FEATURES))
+        await self._records.put(INDEX, {self._key: self._keyring.seal(INDEX, entry, self._key.encode())})
         self._begun += 1
         self._rows = self._bytes = 0
 
@@ -123,7 +132,7 @@ class Shelf:
     def _begun_by(self, index: Mapping[str, bytes]) -> int:
         try:
             plain = self._keyring.open(INDEX, index[self._key], self._key.encode())
-            return msgspec.msgpack.decode(plain, type=_Entry).begun
+            return _decode(plain).begun
         except KeyError:
             return 0
         except (SealBroken, msgspec.MsgspecError):
@@ -131,20 +140,39 @@ class Shelf:
             return 0
 
     def _opened(self, chunk: int, table: Mapping[str, bytes]) -> list[Lesson]:
-        opened = []
+        lessons = []
         for key, sealed in table.items():
             try:
                 plain = self._keyring.open(INDEX, sealed, self._bound(chunk, key))
-                opened.append(msgspec.msgpack.decode(plain, type=Lesson))
+                lessons.append(msgspec.msgpack.decode(plain, type=Lesson))
             except (SealBroken, msgspec.MsgspecError):
                 log.error("an outcome of %s was not written by this keyring and does not count", self._key)
-        return opened
+        return [lesson for lesson in lessons if lesson.outcome.readable]
 
     def _table(self, chunk: int) -> str:
         return f"{self._name}-{chunk % _CHUNKS}"
 
     def _bound(self, chunk: int, key: str) -> bytes:
         return f"{self._table(chunk)}/{key}".encode()
+
+
+class Known(Watched[Mapping[Place, int]]):
+    """How many outcomes are known of each alias, told whenever a chunk begins: every few hundred."""
+
+    def __init__(self, records: Records, keyring: Keyring) -> None:
+        super().__init__(records, INDEX, self._opened, {}, "numbers of outcomes")
+        self._keyring = keyring
+
+    def count(self, tenant: str, alias: str) -> int:
+        """Give how many of an alias are known; 0 before any are."""
+        return self.now.get((tenant, alias), 0)
+
+    def _opened(self, table: Mapping[str, bytes]) -> Mapping[Place, int]:
+        counts: dict[Place, int] = {}
+        for key, entry in opened(table, self._keyring, INDEX, _decode, "a shelf of outcomes").items():
+            tenant, _, alias = key.partition("/")
+            counts[tenant, alias] = entry.count if entry.made_with == FEATURES else 0
+        return counts
 
 
 async def forget(records: Records, keyring: Keyring, tenant: str) -> None:

@@ -1,31 +1,28 @@
 """Teach: what is made of an alias's outcomes, aside from everything else."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 
+from penstock.jobs.promise import Promise, promised, stands
 from penstock.jobs.shelf import Lesson
 from penstock.routing.features import Features
-from penstock.routing.fit import AFTER_ANSWER, Example, fit
-from penstock.routing.guarantee import Kept, Labelled, keep_within
-from penstock.routing.learner import OPINION, Comparison, Learner, lot_of
+from penstock.routing.fit import AFTER_ANSWER, Example
+from penstock.routing.guarantee import Kept
+from penstock.routing.learner import OPINION, Comparison, Learner
 from penstock.routing.outcomes import Learned, Outcome
 from penstock.routing.weights import NOTHING, Weights
 
 _ANSWERS: Final = 5_000
-_CALIBRATED: Final = 3  # of ten judged answers set the threshold and teach nothing
-
-Judged = tuple[Features, bool]
-"""What a small model's answer looked like, and whether it was right."""
 
 
 class Homework(msgspec.Struct, frozen=True):
     """What there is to learn from: `chunks` of lessons, packed, of which none above `known` taught anybody.
 
     `live` are the weights to be beaten, `after` those of answers. `cascade` says whether answers are judged,
-    and `max_error` what was promised of them.
+    and `max_error` what is promised of them. `trust` and `kept` are the live promise.
     """
 
     chunks: Sequence[bytes]
@@ -34,10 +31,15 @@ class Homework(msgspec.Struct, frozen=True):
     cascade: bool = False
     max_error: float | None = None
     after: bytes = b""
+    trust: bytes = b""
+    kept: Kept | None = None
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What came of it: `gain` and `after` only if they won, `infeasible` says why there is no promise."""
+    """What came of it: `gain` and `after` only if they won, `infeasible` says why there is no promise.
+
+    `stands` says that the live promise does as well as this one.
+    """
 
     verdict: Comparison
     count: int
@@ -46,6 +48,7 @@ class Report(msgspec.Struct, frozen=True):
     promise: Kept | None
     infeasible: str
     after: bytes | None = None
+    stands: bool = True
 
 
 def teach(work: Homework) -> Report:
@@ -58,9 +61,13 @@ def teach(work: Homework) -> Report:
     verdict = learner.trial(Weights.unpacked(work.live), unseen)
     gain = learner.snapshot().packed() if verdict.wins else None
     if not work.cascade:
-        return Report(verdict, len(learner), gain, NOTHING.packed(), None, "")
-    trust, promise, infeasible = _trust(work, lessons)
-    return Report(verdict, len(learner), gain, trust.packed(), promise, infeasible, _after(work, lessons))
+        return Report(verdict, len(learner), gain, NOTHING.packed(), None, "", stands=work.kept is None)
+    judged = _judged(lessons)
+    latest = promised(judged, work.max_error)
+    live = Promise(Weights.unpacked(work.trust) if work.trust else NOTHING, work.kept)
+    trust, said = latest.trust.packed(), latest.infeasible
+    good = stands(live, latest, judged)
+    return Report(verdict, len(learner), gain, trust, latest.kept, said, _after(work, lessons), good)
 
 
 def _after(work: Homework, lessons: Iterable[Lesson]) -> bytes | None:
@@ -115,29 +122,11 @@ def _weight(outcome: Outcome) -> float:
     return 0.0 if told is None else abs(told - 0.5)
 
 
-def _trust(work: Homework, lessons: Iterable[Lesson]) -> tuple[Weights, Kept | None, str]:
-    """Learn whom to trust after the answer, and find the threshold that keeps the promise."""
-    answers, calibrated = _split(_judged(lesson.outcome for lesson in lessons))
-    if not answers:
-        return NOTHING, None, ""
-    trust = fit([Example(seen, 0.0 if right else 1.0) for seen, right in answers], AFTER_ANSWER)
-    if work.max_error is None or not calibrated:
-        return trust, None, ""
-    kept = keep_within([Labelled(-trust.gain(seen), not right) for seen, right in calibrated], work.max_error)
-    return (trust, kept, "") if isinstance(kept, Kept) else (trust, None, str(kept))
-
-
-def _judged(outcomes: Iterable[Outcome]) -> Iterator[Judged]:
-    for outcome in outcomes:
-        if outcome.small_right is not None and outcome.answer_features:
-            yield _features(outcome), outcome.small_right
-
-
-def _split(judged: Iterable[Judged]) -> tuple[list[Judged], list[Judged]]:
-    """Part the latest answers: same ones together, and always the same way."""
-    answers: list[Judged] = []
-    calibrated: list[Judged] = []
-    for seen, right in judged:
-        drawn = lot_of(seen) // 10 % 10  # apart from the folds, which take its last digit
-        (calibrated if drawn < _CALIBRATED else answers).append((seen, right))
-    return answers[-_ANSWERS:], calibrated[-_ANSWERS:]
+def _judged(lessons: Iterable[Lesson]) -> list[Example]:
+    """Give the latest answers of the small model of which is known whether they were wrong: 1 if so."""
+    judged = []
+    for lesson in lessons:
+        if lesson.outcome.small_right is not None and lesson.outcome.answer_features:
+            wrong = 0.0 if lesson.outcome.small_right else 1.0
+            judged.append(Example(_features(lesson.outcome), wrong, lesson.outcome.observed().topic))
+    return judged[-_ANSWERS:]

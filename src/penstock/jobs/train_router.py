@@ -14,13 +14,12 @@ from penstock.clock import Clock
 from penstock.errors import StoreUnavailable
 from penstock.jobs.aside import Aside
 from penstock.jobs.school import School, Schools, taught_by
-from penstock.jobs.shelf import Place
 from penstock.jobs.teach import Homework, Report, teach
 from penstock.jobs.turn import Turn
-from penstock.routing.learner import Comparison
+from penstock.routing.features import FEATURES
 from penstock.routing.outcomes import Outcomes
 from penstock.routing.policy import RoutingPolicy
-from penstock.routing.versions import History, Version, Versions
+from penstock.routing.versions import History, Place, Version, Versions
 from penstock.routing.weights import Weights
 from penstock.stores.keyring import Keyring
 from penstock.stores.records import Records
@@ -101,8 +100,11 @@ class TrainRouter:
         alias = self._policy().aliases.get(place[1])
         cascade = alias.cascade if alias is not None else None
         max_error = cascade.max_error if cascade is not None else None
-        live, after = self._versions.weights(*place).packed(), _after(history)
-        work = Homework(chunks, live, taught_by(history), cascade is not None, max_error, after)
+        live, before = self._versions.weights(*place).packed(), history.scoring()
+        work = Homework(chunks, live, taught_by(history), cascade is not None, max_error)
+        if before is not None:
+            of_answers = {"after": before.after, "trust": before.trust, "kept": before.promise}
+            work = msgspec.structs.replace(work, **of_answers)
         report = await self._aside.run(self._turn.mine, teach, work)
         if report is None:
             return  # it is another process's turn now
@@ -115,11 +117,11 @@ class TrainRouter:
         await self._decide(self._versions.history(*place), report, live, latest)
 
     async def _decide(self, history: History, report: Report, live: bytes, latest: int) -> None:
-        """Let the candidate live if it won; what was learned of answers lives if it changes the promise."""
-        place, before = (history.tenant, history.alias), history.version()
-        said = _said(report.verdict) + (", answers are judged anew" if report.after else "")
+        """Let the candidate live if it won, or if the live promise is not what the outcomes support."""
+        place, before = (history.tenant, history.alias), history.scoring()
+        said = _said(report)
         won = report.gain is not None or report.after is not None
-        if not won and report.promise == (before.promise if before else None):
+        if not won and report.stands:
             log.info("scorer of %s/%s stays: %s", *place, said)
             return
         number = max((version.number for version in history.versions), default=0) + 1
@@ -135,18 +137,22 @@ class TrainRouter:
                 report.promise,
                 Weights.unpacked(gain).digest(),
                 latest if won else taught_by(history),
-                report.after or _after(history),
+                report.after or (before.after if before else b""),
+                FEATURES,
             )
         )
         await self._versions.write(history)
         log.info("scorer %d of %s/%s is live: %s", number, *place, said)
 
 
-def _after(history: History) -> bytes:
-    live = history.version()
-    return live.after if live is not None else b""
-
-
-def _said(verdict: Comparison) -> str:
+def _said(report: Report) -> str:
+    verdict = report.verdict
     better = f"{verdict.better:+.4f} (error {verdict.error:.4f}) on {verdict.count} outcomes new to both"
-    return f"wins by {better}" if verdict.wins else f"no better: {better}"
+    said = [f"wins by {better}" if verdict.wins else f"no better: {better}"]
+    if report.after:
+        said.append("answers are judged anew")
+    if not report.stands and report.promise:
+        said.append("with a new promise")
+    elif not report.stands:
+        said.append("the promise is infeasible" if report.infeasible else "nothing is promised any more")
+    return ", ".join(said)

@@ -26,11 +26,12 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Who answers, who would answer if that fails, and why."""
+    """Who answers, who would answer if that fails, and why; `scored` where the scorer decided."""
 
     candidate: Candidate
     larger: Candidate | None
     why: str
+    scored: bool = False
 
 
 def able(alias: Alias, request: Request, models: ModelsPolicy) -> list[Candidate]:

@@ -12,6 +12,9 @@ from math import log2, sqrt
 from typing import Final
 from zlib import crc32
 
+FEATURES: Final = 2
+"""The version of what is hashed, here and of answers: what another one taught says nothing of these."""
+
 _WORD: Final = re.compile(rb"[a-z]+|[0-9]|[\x80-\xff]+")
 _FIRST_OPTION: Final = re.compile(rb"\n\(?a[.)] ")
 _NUMBER: Final = re.compile(rb"[0-9][0-9,]*(?:\.[0-9]+)?")
@@ -21,9 +24,9 @@ _COUNTED: Final = frozenset(
     b"every per times percent remaining left total altogether if after then rest another than".split()
 )
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
-_OPTION_SEED: Final = 77
-_ANSWER_SEED: Final = 79
-_SHAPE_SEED: Final = 1
+_SHAPE_SEED: Final = 1 << 16  # seeds differ above the lowest byte, or one letter would be another's fact
+_OPTION_SEED: Final = 2 << 16
+_ANSWER_SEED: Final = 3 << 16
 _HEAD_BYTES: Final = 800  # beyond, a prompt says little more about its topic and costs microseconds
 _TAIL_BYTES: Final = 400
 
@@ -73,9 +76,7 @@ def hashed(names: Iterable[str]) -> frozenset[int]:
 def prompt_features(prompt: str) -> Features:
     """Read the features of a prompt, in tens of microseconds."""
     text = _clipped(prompt)
-    found = _FIRST_OPTION.search(text)
-    cut = found.start() if found else len(text)
-    stem, options = text[:cut], text[cut:]
+    stem, options = _parted(text)
     words = _WORD.findall(stem)
     single = list(map(crc32, words))
     pairs = list(map(crc32, words[1:], single))
@@ -86,6 +87,13 @@ def prompt_features(prompt: str) -> Features:
         set(map(crc32, chosen, repeat(_OPTION_SEED))),
         _shape(text, stem, options, chosen, len(prompt)) | _steps(stem, words, len(prompt)),
     )
+
+
+def _parted(text: bytes) -> tuple[bytes, bytes]:
+    """Part a question from its options, if it has any."""
+    found = _FIRST_OPTION.search(text)
+    cut = found.start() if found else len(text)
+    return text[:cut], text[cut:]
 
 
 def _clipped(text: str) -> bytes:

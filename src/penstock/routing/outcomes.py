@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from penstock.errors import StoreUnavailable
-from penstock.routing.features import Features
+from penstock.routing.features import FEATURES, Features
 from penstock.routing.feedback import Observed, Served
 from penstock.stores.keyring import Keyring, SealBroken
 from penstock.stores.records import Records
@@ -26,7 +26,8 @@ class Learned(msgspec.Struct, frozen=True, array_like=True):
     """What was known when a request was routed: its features, who was asked, and how likely that was.
 
     `key` is drawn by lot: outcomes with the same one are about the same answer. `answer` holds the options
-    and the shape that a cascade saw in the small model's answer, beside those of the prompt.
+    and the shape that a cascade saw in the small model's answer, beside those of the prompt. `made_with` is
+    the version of the features; before it was written down it was 1.
     """
 
     words: frozenset[int]
@@ -37,12 +38,13 @@ class Learned(msgspec.Struct, frozen=True, array_like=True):
     topic: str | None
     key: bytes = b""
     answer: tuple[frozenset[int], frozenset[int]] | None = None
+    made_with: int = 1
 
     @classmethod
     def of(cls, features: Features, served: Served, chance: float, topic: str | None) -> "Learned":
         """Put it together."""
         words, options, shape = map(frozenset, (features.words, features.options, features.shape))
-        return cls(words, options, shape, served.value, chance, topic)
+        return cls(words, options, shape, served.value, chance, topic, made_with=FEATURES)
 
     def packed(self) -> bytes:
         """Give the bytes that an exchange carries along."""
@@ -61,10 +63,24 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     small_right: bool | None = None
 
     def observed(self) -> Observed:
-        """Give it as the learner takes it. Raises msgspec.DecodeError."""
+        """Give it as the learner takes it.
+
+        Raises msgspec.DecodeError, and ValueError for features of another version, which mean something else.
+        """
         told = msgspec.msgpack.decode(self.learned, type=Learned)
+        if told.made_with != FEATURES:
+            raise ValueError("its features were made by another release")
         features = Features(told.words, told.options, told.shape)
         return Observed(features, Served(told.served), told.chance, self.small, self.large, told.topic)
+
+    @property
+    def readable(self) -> bool:
+        """Whether the learner can take it: it is whole, and its features are today's."""
+        try:
+            self.observed()
+        except (msgspec.MsgspecError, ValueError):
+            return False
+        return True
 
 
 class Outcomes:

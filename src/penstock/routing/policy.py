@@ -1,7 +1,7 @@
 """policies/routing.yaml: which models stand behind a name, and who of them answers."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import time
 from typing import Annotated, Final, Literal, Self
 
@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from penstock.models.policy import ModelsPolicy
 from penstock.policy.base import Finding, Policy, PolicySet, StagePolicy
+from penstock.policy.node import Loc
+from penstock.tenants.policy import TenantsPolicy
 from penstock.upstream.policy import UpstreamsPolicy
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -172,6 +174,11 @@ class Learn(Policy):
     least_outcomes: Annotated[int, Field(ge=1)] = Field(
         default=100, description="Nor before so many new outcomes are known."
     )
+    shadow_first: Annotated[float, Field(ge=0, le=0.25)] = Field(
+        default=0.1,
+        description="The share of requests that are asked of both models, if it is more than `shadow`, while "
+        "an alias has fewer than 1,000 outcomes; only where `shadow` is above 0.",
+    )
 
 
 class RoutingPolicy(StagePolicy):
@@ -200,9 +207,7 @@ class RoutingPolicy(StagePolicy):
         return alias.candidates[0].model if alias else model
 
 
-def _check_alias(
-    at: tuple[str | int, ...], alias: Alias, policies: PolicySet, routing: RoutingPolicy
-) -> Iterable[Finding]:
+def _check_alias(at: Loc, alias: Alias, policies: PolicySet, routing: RoutingPolicy) -> Iterable[Finding]:
     names = [candidate.model for candidate in alias.candidates]
     models, upstreams = policies[ModelsPolicy], policies[UpstreamsPolicy].upstreams
     for place, candidate in enumerate(alias.candidates):
@@ -215,6 +220,8 @@ def _check_alias(
             )
         if candidate.model in routing.aliases and candidate.model != at[1]:
             yield Finding((*here, "model"), f"{candidate.model!r} is an alias itself")
+        if candidate.model in names[:place]:
+            yield Finding((*here, "model"), f"{candidate.model!r} is a candidate already")
         for number, upstream in enumerate(candidate.upstreams):
             if upstream not in upstreams:
                 yield Finding(
@@ -222,6 +229,15 @@ def _check_alias(
                     f"no upstream is called {upstream!r}",
                     _near(upstream, upstreams),
                 )
+    yield from _check_rules(at, alias, policies, routing)
+    if alias.latency_weight and not alias.candidates[-1].upstreams:
+        yield Finding((*at, "latency_weight"), f"{names[-1]!r} lists no upstreams, so nobody times it")
+    if alias.cascade is not None:
+        yield from _check_cascade((*at, "cascade"), alias.cascade, names, policies, routing)
+
+
+def _check_rules(at: Loc, alias: Alias, policies: PolicySet, routing: RoutingPolicy) -> Iterable[Finding]:
+    names = [candidate.model for candidate in alias.candidates]
     for place, rule in enumerate(alias.rules):
         here = (*at, "rules", place)
         if rule.use not in names:
@@ -233,17 +249,30 @@ def _check_alias(
                     f"no intent is called {intent!r}",
                     _near(intent, routing.intents),
                 )
-    if alias.latency_weight and not alias.candidates[-1].upstreams:
-        yield Finding((*at, "latency_weight"), f"{names[-1]!r} lists no upstreams, so nobody times it")
-    opinion = alias.cascade.second_opinion if alias.cascade else None
+        if not rule.tenant:
+            continue
+        tenants = list(policies[TenantsPolicy].tenants) or ["default"]
+        for number, tenant in enumerate(rule.tenant):
+            if tenant not in tenants:
+                near = _near(tenant, tenants)
+                yield Finding((*here, "tenant", number), f"no tenant is called {tenant!r}", near)
+
+
+def _check_cascade(
+    at: Loc, cascade: Cascade, names: Sequence[str], policies: PolicySet, routing: RoutingPolicy
+) -> Iterable[Finding]:
+    if len(names) == 1:
+        yield Finding(at, f"{names[0]!r} is the only candidate, so there is nobody to escalate to")
+    if "logprobs" not in cascade.gates:
+        for limit in ("least_mean_logprob", "least_margin"):
+            if getattr(cascade, limit) is not None:
+                yield Finding((*at, limit), "only the gate 'logprobs' looks at this, and gates lack it")
+    opinion, models = cascade.second_opinion, policies[ModelsPolicy]
     if opinion is not None and models.find(opinion) is None:
-        yield Finding(
-            (*at, "cascade", "second_opinion"),
-            f"models.yaml has no {opinion!r}",
-            _near(opinion, models.models),
-        )
+        near = _near(opinion, models.models)
+        yield Finding((*at, "second_opinion"), f"models.yaml has no {opinion!r}", near)
     if opinion in routing.aliases and opinion not in names:
-        yield Finding((*at, "cascade", "second_opinion"), f"{opinion!r} is an alias itself")
+        yield Finding((*at, "second_opinion"), f"{opinion!r} is an alias itself")
 
 
 def _near(name: str, names: Iterable[str]) -> str | None:

@@ -2,8 +2,10 @@
 
 import asyncio
 from asyncio import Task
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Final
 
 import msgspec
 
@@ -18,7 +20,13 @@ from penstock.routing.ask import Proceed
 from penstock.routing.compare import Collected, Compared, compared
 from penstock.routing.judged import expected
 from penstock.routing.outcomes import Learned, Outcome, Outcomes
+from penstock.routing.policy import RoutingPolicy
 from penstock.routing.think import Thought
+
+_FIRST: Final = 1_000  # outcomes; from there on more of them say little that is new
+
+Count = Callable[[str, str], int]
+"""Gives how many outcomes of a tenant's alias are known."""
 
 
 class Shadow:
@@ -27,9 +35,10 @@ class Shadow:
     Where the small answer was judged and the large model asked after it, both are known already.
     """
 
-    def __init__(self, outcomes: Outcomes, rng: Random) -> None:
+    def __init__(self, outcomes: Outcomes, rng: Random, count: Count) -> None:
         self._outcomes = outcomes
         self._rng = rng
+        self._count = count
         self._asking: set[Task[None]] = set()
 
     async def stop(self) -> None:
@@ -45,7 +54,7 @@ class Shadow:
         served = _served(exchange, reply)
         if not pair.knows(served) or reply.status != 200 or exchange.ephemeral:
             return reply
-        if self._rng.random() >= alias.shadow:
+        if self._rng.random() >= self._share(exchange, thought):
             return reply
         judged = reply.small if isinstance(reply, Cascaded) and pair.small_was_first() else None
 
@@ -59,6 +68,13 @@ class Shadow:
             return reply.observed_by(Collected(thought.asked.endpoint, compare))
         compare(wire_json.decode(reply.body))
         return reply
+
+    def _share(self, exchange: Exchange, thought: Thought) -> float:
+        """Give the share of requests that are compared: more at first, as then each of them says most."""
+        share, first = thought.alias.shadow, exchange.policies[RoutingPolicy].learn.shadow_first
+        if not share or first <= share or self._count(exchange.tenant, thought.name) >= _FIRST:
+            return share
+        return first
 
     async def _compare(self, pair: "_Pair", answers: dict[str, Json]) -> None:
         """Ask whoever has not answered, and note how the two compare."""

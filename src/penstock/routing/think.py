@@ -1,6 +1,6 @@
 """Thinking about a request before anybody answers: what it is about, and who should be asked."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock.clock import Clock
@@ -9,11 +9,12 @@ from penstock.models.policy import ModelsPolicy
 from penstock.openai.request import Request
 from penstock.routing.asked import text_of, tokens_of
 from penstock.routing.choose import Asking, Choice, able, chosen, ruled
+from penstock.routing.classifiers import Classifiers
 from penstock.routing.features import Features, prompt_features
-from penstock.routing.intents import IntentClassifier
 from penstock.routing.lately import Shares, Stuck, Threads
 from penstock.routing.learner import COLD_START
-from penstock.routing.policy import Alias
+from penstock.routing.named import pulls
+from penstock.routing.policy import Alias, RoutingPolicy
 from penstock.routing.weights import Weights
 from penstock.routing.worth import Lengths, extra_cost, whole_cost, worth
 from penstock.tenants.policy import TenantsPolicy, zone_of
@@ -47,17 +48,14 @@ class Thinker:
         self._slowdown = slowdown
         self._lengths = Lengths()
         self._prompts, self._answers = Shares(), Shares()
-        self._intents: IntentClassifier | None = None
+        self.intents = Classifiers()
         self.threads = Threads()
-
-    def learn_intents(self, intents: Mapping[str, Sequence[str]]) -> None:
-        """Learn the intents; seconds for thousands of examples."""
-        self._intents = IntentClassifier.train(intents) if intents else None
 
     def think(self, exchange: Exchange, name: str, alias: Alias, thread: bytes | None) -> Thought:
         """Read a request and choose who answers; its intent is noted on the exchange."""
         prompt = text_of(exchange.request)
-        found = self._intents.intent(prompt) if self._intents is not None else None
+        classifier = self.intents.of(exchange.policies[RoutingPolicy].intents)
+        found = classifier.intent(prompt) if classifier is not None else None
         exchange.intent = found.label if found is not None and found.in_scope else None
         features = prompt_features(prompt)
         if exchange.intent:
@@ -81,7 +79,7 @@ class Thinker:
         large = Choice(candidates[-1], None, "by policy")
         if alias.decide != "scorer":
             return small if alias.decide == "small" else large
-        if self._intents is not None and exchange.intent is None:
+        if exchange.intent is None and self.intents.of(exchange.policies[RoutingPolicy].intents) is not None:
             unknown = small if alias.unknown == "small" else large
             return Choice(unknown.candidate, unknown.larger, "no intent fits")
         return self._scored(exchange, name, alias, features, (small, large))
@@ -101,8 +99,18 @@ class Thinker:
         if alias.latency_weight and (slowdown := self._slowdown(alias.candidates[-1].model)) > 1:
             share *= 1 - alias.latency_weight * (1 - 1 / slowdown)
         small, large = either
-        scored = large if rank >= 1 - share and gain >= alias.least_gain else small
-        return Choice(scored.candidate, scored.larger, f"gain {gain:+.3f}, above {rank:.0%} of the latest")
+        choice = large if rank >= 1 - share and gain >= alias.least_gain else small
+        why = f"gain {gain:+.3f}, above {rank:.0%} of the latest"
+        return Choice(choice.candidate, choice.larger, why, scored=True)
+
+    def pulled(self, exchange: Exchange, thought: Thought) -> str:
+        """Say which features of a scored prompt moved its gain most, in its words: for explain alone."""
+        if not thought.choice.scored:
+            return ""
+        weights = self._weights(exchange.tenant, thought.name)
+        moved = pulls(thought.prompt, thought.features, weights)
+        said = ", ".join(f"{pull.name} {pull.gain:+.3f}" for pull in moved)
+        return f" ({weights.intercept:+.3f} for any; {said})"
 
     def rank_answer(self, exchange: Exchange, thought: Thought, weights: Weights, gain: float) -> float:
         """Give the share of the latest small answers, by what a large one costs, that gain less from it."""

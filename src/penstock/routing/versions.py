@@ -1,27 +1,30 @@
 """Versions of a scorer: which is live for a tenant's alias, and which were before it."""
 
-import asyncio
-import contextlib
 import logging
-from asyncio import Task
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from penstock.errors import StoreUnavailable
 from penstock.routing.cascade import Trust
+from penstock.routing.features import FEATURES
 from penstock.routing.guarantee import Kept
 from penstock.routing.learner import COLD_START
 from penstock.routing.weights import NOTHING, Weights
-from penstock.stores.keyring import Keyring, SealBroken
+from penstock.stores.keyring import Keyring
 from penstock.stores.records import Records
+from penstock.stores.watched import Watched, opened
 
 log = logging.getLogger("penstock.routing")
 TABLE: Final = "router"
-_POLL_S: Final = 1.0
 _KEPT: Final = 10
+
+NO_TRUST: Final = Trust(NOTHING)
+
+Place = tuple[str, str]
+"""A tenant and an alias."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -29,7 +32,7 @@ class Version(msgspec.Struct, frozen=True):
 
     `made_at` is in seconds since the epoch; `promise` keeps the answers at or above its threshold; `upto`
     is the number of the last outcome that taught its gain, `after` what the gain is once the small model
-    has answered.
+    has answered. `made_with` is the version of the features; before it was written down it was 1.
     """
 
     number: int
@@ -42,11 +45,17 @@ class Version(msgspec.Struct, frozen=True):
     digest: str = ""
     upto: int = 0
     after: bytes = b""
+    made_with: int = 1
 
     @property
     def made(self) -> str:
         """When it was made, in UTC."""
         return datetime.fromtimestamp(self.made_at, UTC).isoformat(timespec="seconds")
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a release with other features made it: its weights know none of today's."""
+        return self.made_with != FEATURES
 
 
 class History(msgspec.Struct):
@@ -62,59 +71,55 @@ class History(msgspec.Struct):
         wanted = self.live if number is None else number
         return next((version for version in self.versions if version.number == wanted), None)
 
+    def scoring(self) -> Version | None:
+        """Give the version that scores: the live one; None, which is the prior, where that is outdated."""
+        live = self.version()
+        return None if live is None or live.outdated else live
+
     def add(self, version: Version) -> None:
         """Make a version the live one; the oldest are forgotten."""
         self.versions = [*self.versions, version][-_KEPT:]
         self.live = version.number
 
 
-class Versions:
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A history, and the weights of the version that scores."""
+
+    history: History
+    weights: Weights = COLD_START
+    trust: Trust = NO_TRUST
+
+
+_decode = msgspec.msgpack.Decoder(History).decode
+_PRIOR: Final = COLD_START.packed()
+
+
+class Versions(Watched[Mapping[Place, Scorer]]):
     """The histories in the store, as this process saw them last. They are sealed for their place."""
 
     def __init__(self, records: Records, keyring: Keyring) -> None:
-        self._records = records
+        super().__init__(records, TABLE, self._opened, {}, "versions of scorers")
         self._keyring = keyring
-        self._version = 0
-        self._histories: dict[tuple[str, str], History] = {}
-        self._live: dict[tuple[str, str], tuple[Weights, Trust]] = {}
-        self._polling: Task[None] | None = None
-
-    async def start(self) -> None:
-        """Read them, and again when they change; a store that is not there yet is no error."""
-        with contextlib.suppress(StoreUnavailable):
-            await self.look()
-        self._polling = asyncio.get_running_loop().create_task(self._poll())
-
-    async def stop(self) -> None:
-        """Look no more."""
-        if self._polling is not None:
-            self._polling.cancel()
-
-    async def look(self) -> None:
-        """Read what changed. Raises StoreUnavailable."""
-        version, table = await self._records.read(TABLE, self._version)
-        if table is not None:
-            self._histories = self._opened(table)
-            self._live = {place: _scorers(history) for place, history in self._histories.items()}
-        self._version = version
 
     def weights(self, tenant: str, alias: str) -> Weights:
         """Give the live scorer of prompts; before anything was learned, the prior."""
-        live = self._live.get((tenant, alias))
-        return live[0] if live else COLD_START
+        known = self.now.get((tenant, alias))
+        return known.weights if known else COLD_START
 
     def trust(self, tenant: str, alias: str) -> Trust:
         """Give what is known of the small model's answers."""
-        live = self._live.get((tenant, alias))
-        return live[1] if live else Trust(NOTHING)
+        known = self.now.get((tenant, alias))
+        return known.trust if known else NO_TRUST
 
     def history(self, tenant: str, alias: str) -> History:
-        """Give an alias's versions."""
-        return self._histories.get((tenant, alias)) or History(tenant, alias)
+        """Give an alias's versions, for the caller to change and to `write`."""
+        known = self.now.get((tenant, alias))
+        return msgspec.structs.replace(known.history) if known else History(tenant, alias)
 
     def histories(self) -> Sequence[History]:
-        """Give all of them."""
-        return list(self._histories.values())
+        """Give those of all aliases."""
+        return [msgspec.structs.replace(known.history) for known in self.now.values()]
 
     async def write(self, history: History) -> None:
         """Put a history into the store. Raises StoreUnavailable."""
@@ -123,28 +128,26 @@ class Versions:
         await self._records.put(TABLE, {key: sealed})
         await self.look()
 
-    def _opened(self, table: Mapping[str, bytes]) -> dict[tuple[str, str], History]:
-        opened = {}
-        for key, sealed in table.items():
-            try:
-                plain = self._keyring.open(TABLE, sealed, key.encode())
-                history = msgspec.msgpack.decode(plain, type=History)
-            except (SealBroken, msgspec.DecodeError, msgspec.ValidationError):
-                log.error("a scorer of %s was not written by this keyring and does not count", key)
-                continue
-            opened[history.tenant, history.alias] = history
-        return opened
+    def _opened(self, table: Mapping[str, bytes]) -> Mapping[Place, Scorer]:
+        histories = opened(table, self._keyring, TABLE, _decode, "a scorer").values()
+        return {(its.tenant, its.alias): self._scorer(its) for its in histories}
 
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL_S)
-            with contextlib.suppress(StoreUnavailable):
-                await self.look()
-
-
-def _scorers(history: History) -> tuple[Weights, Trust]:
-    version = history.version()
-    if version is None:
-        return COLD_START, Trust(NOTHING)
-    after = Weights.unpacked(version.after) if version.after else NOTHING
-    return Weights.unpacked(version.gain), Trust(Weights.unpacked(version.trust), version.promise, after)
+    def _scorer(self, history: History) -> Scorer:
+        """Unpack the weights, unless they are those of before."""
+        before = self.now.get((history.tenant, history.alias))
+        live, version = history.version(), history.scoring()
+        if before is not None and before.history.version() == live:
+            return Scorer(history, before.weights, before.trust)
+        if version is None:
+            if live is not None:
+                log.warning(
+                    "scorer %d of %s/%s was made with other features of prompts; until it is learned anew "
+                    "the prior scores",
+                    live.number,
+                    history.tenant,
+                    history.alias,
+                )
+            return Scorer(history)
+        gain = COLD_START if version.gain == _PRIOR else Weights.unpacked(version.gain)
+        after = Weights.unpacked(version.after) if version.after else NOTHING
+        return Scorer(history, gain, Trust(Weights.unpacked(version.trust), version.promise, after))

@@ -6,6 +6,8 @@ from typing import Final
 
 from penstock.clock import SYSTEM
 from penstock.exchange import Decision, Exchange
+from penstock.experiment.mixed import variants
+from penstock.jobs.shelf import Known
 from penstock.jobs.train_router import TrainRouter
 from penstock.jobs.turn import Turn
 from penstock.models.policy import ModelsPolicy
@@ -42,6 +44,7 @@ class Routing(Stage[RoutingPolicy]):
     def __init__(self) -> None:
         self._live = RoutingPolicy()
         self._routes = metrics.Routes()
+        self._learning: asyncio.Task[None] | None = None
         self._thinker = Thinker(SYSTEM, lambda tenant, alias: COLD_START)  # until it is started
 
     @classmethod
@@ -58,27 +61,41 @@ class Routing(Stage[RoutingPolicy]):
         balance = Balance(clock, rng, self._routes)
         self._thinker = Thinker(clock, self._versions.weights, balance.slowdown)
         self._asker = Asker(self._thinker, balance, clock)
-        self._shadow = Shadow(self._outcomes, rng)
+        self._known = Known(resources.records, resources.keyring)
+        self._shadow = Shadow(self._outcomes, rng, self._known.count)
         turn = Turn(resources.ledger, clock, "train_router")
         stores = resources.records, resources.keyring
         self._training = TrainRouter(*stores, self._versions, turn, clock, lambda: self._live)
-        await self._versions.start()
+        await asyncio.gather(self._versions.start(), self._known.start())
         self._training.start()
 
+    async def recall(self, resources: Resources) -> None:
+        """Read the live scorers, as they are now."""
+        versions = Versions(resources.records, resources.keyring)
+        await versions.look()
+        self._thinker = Thinker(resources.clock, versions.weights)
+
     def accept(self, policies: PolicySet) -> None:
-        """Learn the intents anew where their examples changed, beside the road."""
+        """Learn the intents of the files and of all arms, beside the road."""
         upstreams = policies[UpstreamsPolicy].upstreams
         self._routes.accept({name: (each.provider, each.region) for name, each in upstreams.items()})
-        before, self._live = self._live, policies[RoutingPolicy]
-        if self._live.intents != before.intents:
-            loop = asyncio.get_running_loop()
-            loop.run_in_executor(None, self._thinker.learn_intents, self._live.intents)
+        self._live = policies[RoutingPolicy]
+        intents = [self._live.intents, *(its.intents for its in variants(policies, RoutingPolicy, "intents"))]
+        if self._learning is not None:
+            self._learning.cancel()  # it would learn what nobody has any more
+        if any(intents) or self._learning is not None:
+            turning = self._thinker.intents.turn_to(intents)
+            self._learning = asyncio.get_running_loop().create_task(turning, name="intents")
 
     async def stop(self) -> None:
         """Give what was learned to the others."""
+        if self._learning is not None:
+            self._learning.cancel()
+            await asyncio.gather(self._learning, return_exceptions=True)
         await self._shadow.stop()
         await self._training.stop()
         await self._outcomes.stop()
+        await self._known.stop()
         await self._versions.stop()
 
     def plan(self, exchange: Exchange) -> Decision:
@@ -86,13 +103,12 @@ class Routing(Stage[RoutingPolicy]):
         alias = _alias(exchange)
         if alias is None:
             return Decision(self.name, "pass", "no alias")
-        intents = exchange.policies[RoutingPolicy].intents
-        if intents != self._live.intents:  # a stage that is only asked for its plan has accepted nothing
-            self._live = exchange.policies[RoutingPolicy]
-            self._thinker.learn_intents(intents)
+        # A stage that is only asked for its plan has accepted nothing.
+        self._thinker.intents.learn(exchange.policies[RoutingPolicy].intents)
         thought = self._thinker.think(exchange, exchange.request.model or "", alias, None)
         about = f"intent {exchange.intent}, " if exchange.intent else ""
-        return Decision(self.name, thought.choice.candidate.model, about + thought.choice.why)
+        why = about + thought.choice.why + self._thinker.pulled(exchange, thought)
+        return Decision(self.name, thought.choice.candidate.model, why)
 
     async def answer(self, exchange: Exchange, proceed: Proceed) -> Reply:
         """Choose, ask, and judge where the policy says so."""

@@ -10,6 +10,7 @@ import pytest
 from gateway_process import Gateway
 from tests.integration.house.house_parts import SHIPPED, ask, ask_chat, listens, until
 
+from penstock.routing.features import FEATURES
 from penstock.routing.versions import History, Version, Versions
 from penstock.routing.weights import NOTHING, Weights
 from penstock.stores.keyring import Keyring
@@ -83,7 +84,10 @@ def learned(house):
         for number in (1, 2, 3):
             why = f"wins by 0.{number}"
             packed = WEIGHTS.packed(), NOTHING.packed()
-            history.add(Version(number, 1_800_000_000.0, 100, why, *packed, None, WEIGHTS.digest()))
+            its = Version(
+                number, 1_800_000_000.0, 100, why, *packed, None, WEIGHTS.digest(), made_with=FEATURES
+            )
+            history.add(its)
         await Versions(records, Keyring.in_folder(house.gateway.state)).write(history)
         await records.close()
         await ledger.close()
@@ -222,6 +226,7 @@ def test_the_history_of_a_scorer_has_no_weights(house, learned):
         "outcomes": 100,
         "keeps": None,
         "digest": WEIGHTS.digest(),
+        "outdated": False,
         "why": "wins by 0.2",
     }
     unknown = house.admin("/router/globex/auto").json

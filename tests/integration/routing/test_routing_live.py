@@ -20,7 +20,7 @@ from tests.integration.house.house_parts import (
     until,
 )
 
-from penstock.routing.features import prompt_features
+from penstock.routing.features import FEATURES, prompt_features
 from penstock.routing.feedback import Served
 from penstock.routing.outcomes import Learned, Outcome, Outcomes
 from penstock.routing.versions import History, Version, Versions
@@ -191,7 +191,8 @@ def test_a_rollback_acts_in_the_running_gateway(gateway):
     async def learn(records, keyring):
         gain = Weights((1.0, 1.0, 1.0), 0.9, {})
         history = History("default", "scored")
-        history.add(Version(1, 0.0, 1, "made up", gain.packed(), NOTHING.packed(), None, gain.digest()))
+        packed = gain.packed(), NOTHING.packed()
+        history.add(Version(1, 0.0, 1, "made up", *packed, None, gain.digest(), made_with=FEATURES))
         await Versions(records, keyring).write(history)
 
     assert model() == "tiny"

@@ -1,9 +1,16 @@
+import asyncio
 import io
 import json
 import sys
 from types import SimpleNamespace
 
 import pytest
+
+from penstock.routing.features import FEATURES, prompt_features
+from penstock.routing.versions import History, Version, Versions
+from penstock.routing.weights import NOTHING, Weights
+from penstock.stores.keyring import Keyring
+from penstock.stores.open import open_ledger
 
 
 @pytest.fixture
@@ -107,3 +114,62 @@ def test_a_header_without_a_colon(run, request_file):
 def test_a_missing_file(run):
     told = run("explain", "nowhere.json")
     assert (told.code, told.out, told.err) == (2, "", "nowhere.json: No such file or directory\n")
+
+
+PROVE = {"model": "auto", "messages": [{"role": "user", "content": "prove it"}]}
+
+
+@pytest.fixture
+def aliased(policies):
+    """Give policies with one alias."""
+    candidates = [{"model": "gpt-5-nano"}, {"model": "gpt-5"}]
+    routing = {"aliases": {"auto": {"candidates": candidates, "large_share": 1.0}}}
+    (policies / "routing.yaml").write_text(json.dumps(routing))
+    return policies
+
+
+@pytest.fixture
+def state(tmp_path):
+    """Give the state folder of a gateway that has learned what to think of one word."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    keyring = Keyring.in_folder(folder)
+    pulls = dict.fromkeys(prompt_features("prove").words, 2.0)
+    gain = Weights((1.0, 1.0, 1.0), 0.1, pulls)
+
+    async def write():
+        ledger, records = await open_ledger(f"sqlite:///{folder / 'penstock.db'}")
+        history = History("acme", "auto")
+        said = 1, 0.0, 300, "wins", gain.packed(), NOTHING.packed(), None, gain.digest()
+        history.add(Version(*said, made_with=FEATURES))
+        await Versions(records, keyring).write(history)
+        await records.close()
+        await ledger.close()
+
+    asyncio.run(write())
+    return folder
+
+
+@pytest.mark.parametrize("tenant", ["acme", "globex"])
+def test_the_features_that_decided_are_told(run, request_file, aliased, state, tenant):
+    words = ("--policies", str(aliased), "--state", str(state), "--tenant", tenant, "--json")
+    told = run("explain", *words, request_file(PROVE))
+    action, reason = explained(told)["routing"]
+    assert action == "gpt-5"
+    assert ("'prove' +0." in reason) == (tenant == "acme")  # nobody else's scorer knows the word
+    assert "for any; " in reason
+    assert told.err == ""
+
+
+def test_without_a_state_folder_the_prior_decides_and_none_is_made(run, request_file, aliased, tmp_path):
+    words = ("--policies", str(aliased), "--state", str(tmp_path / "none"), "--json")
+    assert explained(run("explain", *words, request_file(PROVE)))["routing"][0] == "gpt-5"
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_store_that_is_gone_is_said_and_the_rest_explained(run, request_file, aliased, state):
+    gone = "redis://127.0.0.1:1/0"
+    words = ("--policies", str(aliased), "--state", str(state), "--store", gone, "--json")
+    told = run("explain", *words, request_file(PROVE))
+    assert told.err.startswith("without what was learned: ")
+    assert "routing" in explained(told)

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from penstock.routing.features import FEATURES
 from penstock.routing.guarantee import Kept
 from penstock.routing.versions import History, Version, Versions
 from penstock.routing.weights import NOTHING, Weights
@@ -39,12 +40,13 @@ def at(state, do):
     return asyncio.run(opened())
 
 
-def version(number):
+def version(number, made_with=FEATURES):
     gain = Weights((1.0, 1.0, 1.0), number / 10, {7: 0.5})
     promise = Kept(0.5, 0.8, 200, 2, 0.03) if number > 1 else None
     said = f"wins by +0.{number}"
+    packed = gain.packed(), NOTHING.packed()
     return Version(
-        number, 1_800_000_000.0, 100 * number, said, gain.packed(), NOTHING.packed(), promise, gain.digest()
+        number, 1_800_000_000.0, 100 * number, said, *packed, promise, gain.digest(), made_with=made_with
     )
 
 
@@ -128,6 +130,24 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(router, learned, state,
     assert (told.code, told.out) == (2, "")
     assert said in told.err
     assert (live(state), live(state, "nobody")) == (3, 0)
+
+
+def test_a_version_of_another_release_is_shown_and_cannot_be_live(router, state):
+    async def write(versions):
+        history = History("acme", "auto")
+        for each in (version(1), version(2, FEATURES - 1)):
+            history.add(each)
+        await versions.write(history)
+
+    at(state, write)
+    told = json.loads(router("history", "--json").out)
+    assert [each["version"] for each in told] == ["0 (live)", "1", "2"]
+    assert [each["why"].endswith("so it can't be live") for each in told] == [False, False, True]
+    refused = router("rollback", "2", "--tenant", "acme", "--alias", "auto")
+    assert (refused.code, refused.out) == (2, "")
+    assert "version 2 of auto was made by a release that saw prompts otherwise" in refused.err
+    assert router("rollback", "1", "--tenant", "acme", "--alias", "auto").code == 0
+    assert json.loads(router("history", "--json").out)[1]["version"] == "1 (live)"
 
 
 def test_a_folder_that_is_no_gateways_is_told(run, tmp_path):

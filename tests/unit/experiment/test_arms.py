@@ -82,7 +82,8 @@ def test_good_settings_have_no_findings():
         ({"cahce": {"ttl_s": 600}}, ("cahce",), "there is no policy cahce.yaml", "cache"),
         ({"upstreams": {"default": "fale"}}, ("upstreams", "default"), "no upstream is called", "fake"),
         ({"upstreams": {"upstreams": {}}}, ("upstreams", "upstreams"), "addresses and keys", None),
-        ({"routing": {"intents": {}}}, ("routing", "intents"), "learned for everyone at once", None),
+        ({"routing": {"learn": {}}}, ("routing", "learn"), "learned for everyone at once", None),
+        ({"routing": {"intents": {"code": ["x"]}}}, ("routing", "intents", "code"), "at least 3", None),
         ({"routing": {"alias": {}}}, ("routing", "alias"), "unknown key 'alias'", "aliases"),
     ],
 )

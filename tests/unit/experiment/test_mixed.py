@@ -3,9 +3,11 @@
 import pytest
 from experiment_bits import experiment, policies
 
+from penstock import testing
 from penstock.errors import StartError
-from penstock.experiment.mixed import Mixed
+from penstock.experiment.mixed import Mixed, variants
 from penstock.experiment.policy import Arm, Experiment, ExperimentPolicy
+from penstock.routing.policy import RoutingPolicy
 from penstock.stages.cache import CachePolicy
 from penstock.upstream.policy import UpstreamsPolicy
 
@@ -51,3 +53,60 @@ def test_too_many_combinations_are_refused():
     arms = {f"arm{place}": Arm(set={"cache": {"ttl_s": place + 1}}) for place in range(20)}
     with pytest.raises(StartError, match=r"too many experiments set cache\.yaml"):
         Mixed(policies(a=Experiment(arms=arms), b=Experiment(arms=arms)))
+
+
+EXAMPLES = ["one", "two", "three"]
+
+
+def intents(**labels):
+    return {
+        "routing": {
+            "intents": {name: [f"{word} {said}" for word in EXAMPLES] for name, said in labels.items()}
+        }
+    }
+
+
+def sets_of(base):
+    return [
+        {name: its[0] for name, its in each.intents.items()}
+        for each in variants(base, RoutingPolicy, "intents")
+    ]
+
+
+def test_the_variants_of_a_key_are_those_that_requests_will_meet():
+    base = policies(
+        RoutingPolicy(intents={"code": tuple(EXAMPLES)}),
+        a=experiment(intents(maths="m")),
+        b=experiment(intents(maths="n", poems="p"), {"routing": {"latency": {"probe_s": 1.0}}}),
+    )
+    found, mixed = sets_of(base), Mixed(base)
+    for first in ("control", "treatment", None):
+        for second in ("control", "treatment", None):
+            chosen = [(name, arm) for name, arm in (("a", first), ("b", second)) if arm]
+            live = mixed.of(tuple(chosen))[RoutingPolicy].intents
+            assert {name: its[0] for name, its in live.items()} in found
+    assert {"code": "one", "maths": "one n", "poems": "one p"} in found
+    assert {"code": "one", "maths": "one m"} in found
+
+
+def test_experiments_that_leave_a_key_alone_make_no_variants():
+    assert (
+        sets_of(policies(e=experiment({"routing": {"latency": {"probe_s": 1.0}}, "cache": {"ttl_s": 5}})))
+        == []
+    )
+    assert sets_of(policies()) == []
+
+
+def test_without_the_experiment_stage_there_are_no_variants():
+    assert list(variants(testing.policies(RoutingPolicy()), RoutingPolicy, "intents")) == []
+
+
+def test_of_variants_there_are_only_so_many():
+    arms = {f"arm{place}": Arm(set=intents(code=str(place))) for place in range(20)}
+    with pytest.raises(StartError, match=r"too many experiments set routing\.yaml"):
+        sets_of(policies(a=Experiment(arms=arms), b=Experiment(arms=arms)))
+
+
+def test_a_variant_that_is_no_policy_does_not_start():
+    with pytest.raises(StartError, match=r"e=treatment.*routing\.yaml"):
+        sets_of(policies(e=experiment({"routing": {"intents": {"code": ["too few"]}}})))

@@ -5,13 +5,14 @@ import pytest
 from feedback_bits import decided
 
 from penstock.feedback.outcome import lesson
+from penstock.routing.features import FEATURES
 from penstock.routing.feedback import Served
 from penstock.routing.outcomes import Learned
 
 
 def learned(served):
     empty = frozenset[int]()
-    return Learned(frozenset({1, 2}), empty, empty, served, 0.5, "maths").packed()
+    return Learned(frozenset({1, 2}), empty, empty, served, 0.5, "maths", made_with=FEATURES).packed()
 
 
 def taught(score, weight=1.0, *, served="small", escalated=False, first=False):

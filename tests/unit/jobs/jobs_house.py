@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 from routing_house import alias, of
 
 from penstock import testing
@@ -21,10 +22,9 @@ LEARN = {"learn": {"every_s": 1, "least_outcomes": 100}}
 PLACE = "acme", "auto"
 
 
-def learned(prompt, served=Served.SMALL, key=b""):
-    features = prompt_features(prompt)
-    words, options, shape = map(frozenset, (features.words, features.options, features.shape))
-    return Learned(words, options, shape, served.value, 1.0, None, key).packed()
+def learned(prompt, served=Served.SMALL, key=b"", **fields):
+    its = Learned.of(prompt_features(prompt), served, 1.0, None)
+    return msgspec.structs.replace(its, key=key, **fields).packed()
 
 
 def outcomes(count, hard=1.0, easy=0.0, first=0, place=PLACE, **fields):

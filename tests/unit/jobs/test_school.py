@@ -4,7 +4,7 @@ import pytest
 from jobs_house import PLACE, learned, outcomes
 
 from penstock.jobs.school import Schools, taught_by
-from penstock.routing.features import prompt_features
+from penstock.routing.features import FEATURES, prompt_features
 from penstock.routing.feedback import Served
 from penstock.routing.learner import COLD_START
 from penstock.routing.outcomes import Learned, Outcome
@@ -32,7 +32,8 @@ def keyed(those):
 def history(*upto):
     its = History(*PLACE)
     for number, each in enumerate(upto, 1):
-        its.add(Version(number, 0.0, 1, "", COLD_START.packed(), NOTHING.packed(), upto=each))
+        packed = COLD_START.packed(), NOTHING.packed()
+        its.add(Version(number, 0.0, 1, "", *packed, upto=each, made_with=FEATURES))
     return its
 
 
@@ -77,7 +78,8 @@ async def test_in_a_new_turn_everything_is_looked_up_again(records):
 
 
 @pytest.mark.parametrize(
-    "junk", [b"", b"\xc1", b"junk", Learned(*[frozenset()] * 3, "medium", 1, None).packed()]
+    "junk",
+    [b"", b"\xc1", b"junk", Learned(*[frozenset()] * 3, "medium", 1, None, made_with=FEATURES).packed()],
 )
 async def test_what_cannot_be_read_teaches_nothing(records, junk):
     its = schools(records)
@@ -88,6 +90,17 @@ async def test_what_cannot_be_read_teaches_nothing(records, junk):
     assert (school.fresh, lesson.outcome) == (1, good)
     assert good.observed().features == prompt_features("good")
     assert good.observed().served is Served.SMALL
+
+
+@pytest.mark.parametrize("made_with", [1, FEATURES - 1, FEATURES + 1])
+async def test_what_another_release_saw_teaches_nothing(records, made_with):
+    its = schools(records)
+    old, new = learned("the same", made_with=made_with), learned("the same")
+    await its.keep({"old": Outcome(*PLACE, old, 0.0, 1.0)})
+    assert its.items() == []
+    await its.keep({"old": Outcome(*PLACE, old, 0.0, 1.0), "new": Outcome(*PLACE, new, 0.0, 1.0)})
+    ((_, school),) = its.items()
+    assert (school.fresh, len(school.shelf)) == (1, 1)
 
 
 def test_what_taught_any_version_is_new_to_none():

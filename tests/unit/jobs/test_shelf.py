@@ -5,7 +5,8 @@ from jobs_house import PLACE, learned, outcomes
 
 from penstock.errors import StoreUnavailable
 from penstock.jobs import shelf as module
-from penstock.jobs.shelf import INDEX, Shelf, forget
+from penstock.jobs.shelf import INDEX, Known, Shelf, forget
+from penstock.routing.features import FEATURES
 from penstock.routing.outcomes import TABLE, Outcome, Outcomes
 from penstock.stores.keyring import Keyring
 from penstock.stores.memory import MemoryRecords
@@ -212,3 +213,67 @@ async def test_a_store_that_is_gone_is_told():
     for doing in (shelf.add(named(1)), opened(records), lessons(shelf), forget(records, KEYRING, "acme")):
         with pytest.raises(StoreUnavailable):
             await doing
+
+
+def made_before(count):
+    """Give outcomes of a release that saw prompts otherwise."""
+    one = learned("as it was", made_with=FEATURES - 1)
+    return {f"old{at}": Outcome(*PLACE, one, 0.0, 1.0) for at in range(count)}
+
+
+async def test_what_an_earlier_release_saw_stays_unseen_and_is_displaced(records, small_chunks, monkeypatch):
+    shelf = await opened(records)
+    await shelf.add(made_before(7))
+    again = await opened(records)
+    assert (len(again), await keys(again)) == (0, [])
+    assert await again.add(named(4)) == 4
+    assert await keys(again) == [f"key{at}" for at in range(4)]
+    assert [each.number for each in await lessons(again)] == [1, 2, 3, 4]
+    assert sum(map(len, (await tables(records)).values())) == 1 + 7 + 4
+    with monkeypatch.context() as before:  # the release is taken back
+        before.setattr("penstock.routing.outcomes.FEATURES", FEATURES - 1)
+        assert len(await opened(records)) == 7
+    await again.add(named(12, 4))
+    assert "old0" not in {key for table in (await tables(records)).values() for key in table}
+
+
+async def counted(records, keyring=KEYRING):
+    known = Known(records, keyring)
+    await known.look()
+    return known
+
+
+async def test_every_process_knows_about_how_many_there_are(records, small_chunks):
+    mine, others = await opened(records), await opened(records, ("acme", "org/auto"))
+    assert (await counted(records)).count(*PLACE) == 0
+    await mine.add(named(2))
+    assert (await counted(records)).count(*PLACE) == 0
+    await mine.add(named(5, 2))
+    await others.add(named(4, place=("acme", "org/auto")))
+    known = await counted(records)
+    assert (known.count(*PLACE), known.count("acme", "org/auto"), known.count("globex", "auto")) == (6, 3, 0)
+    await mine.add(named(50, 7))
+    assert (await known.look())[PLACE] == known.count(*PLACE)
+    assert 9 <= known.count(*PLACE) <= 12  # no more are kept
+
+
+async def test_what_an_earlier_release_saw_is_not_counted(records, small_chunks, monkeypatch):
+    shelf = await opened(records)
+    await shelf.add(named(7))
+    monkeypatch.setattr(module, "FEATURES", FEATURES + 1)
+    assert (await counted(records)).count(*PLACE) == 0
+
+
+async def test_nobody_counts_what_this_keyring_did_not_write(records, small_chunks, caplog):
+    await (await opened(records)).add(named(7))
+    assert (await counted(records, Keyring(b"f" * 32))).count(*PLACE) == 0
+    assert any("a shelf of outcomes of acme was not written by" in line for line in caplog.messages)
+
+
+async def test_an_index_that_an_older_process_wrote_counts_nothing_and_is_gone_on_with(records):
+    shelf = await opened(records)
+    await shelf.add(named(3))
+    old = KEYRING.seal(INDEX, bytes([0x91, 1]), b"acme/auto")  # [begun] alone
+    await records.put(INDEX, {"acme/auto": old})
+    assert (await counted(records)).count(*PLACE) == 0
+    assert await keys(await opened(records)) == ["key0", "key1", "key2"]

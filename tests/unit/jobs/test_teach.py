@@ -8,10 +8,10 @@ from jobs_house import EASY, HARD, PLACE, learned, outcomes
 
 from penstock import testing
 from penstock.jobs.shelf import Lesson
-from penstock.jobs.teach import Homework, _joined, _split, teach
+from penstock.jobs.teach import Homework, _joined, teach
 from penstock.routing.answer_features import packed
 from penstock.routing.compare import compared
-from penstock.routing.features import Features, prompt_features
+from penstock.routing.features import prompt_features
 from penstock.routing.feedback import Served
 from penstock.routing.learner import COLD_START
 from penstock.routing.outcomes import Outcome
@@ -92,21 +92,9 @@ def test_other_answers_and_those_without_a_key_are_left_apart():
     assert [each.number for each in _joined(lessons_of(those))] == [1, 2, 3, 4]
 
 
-def test_the_same_answers_are_always_on_the_same_side_and_three_in_ten_set_the_threshold():
-    judged = [(Features({at % 500}, frozenset(), frozenset({7})), at % 2 == 0) for at in range(2_000)]
-    answers, calibrated = _split(judged)
-    assert len(answers) + len(calibrated) == 2_000
-    assert not {*map(str, answers)} & {*map(str, calibrated)}
-    assert {len(seen.words) for seen, _ in answers} == {1}
-    sides = [{next(iter(seen.words)) for seen, _ in side} for side in (answers, calibrated)]
-    assert not sides[0] & sides[1]
-    assert len(sides[1]) == pytest.approx(150, abs=35)
-    assert _split(judged) == (answers, calibrated)
-
-
-def judged_outcomes(count, wrong_share=0.0):
+def judged_outcomes(count, wrong_share=0.0, seed=5):
     """Give outcomes with the small model's answers: those that hedge are wrong, and a share of the rest."""
-    rng = random.Random(5)  # noqa: S311
+    rng = random.Random(seed)  # noqa: S311
     for number in range(count):
         prompt = f"How many apples are left of {number}?"
         doubts = number % 4 == 0
@@ -136,8 +124,29 @@ def test_a_promise_that_cannot_be_kept_says_why():
 def test_without_a_promise_or_a_cascade_nothing_is_promised():
     those = list(judged_outcomes(200))
     without = teach(homework(those, cascade=True))
-    assert (without.promise, len(Weights.unpacked(without.trust)) > 0) == (None, True)
-    assert teach(homework(those, max_error=0.05)).trust == NOTHING.packed()
+    assert (without.promise, without.stands, len(Weights.unpacked(without.trust)) > 0) == (None, True, True)
+    alone = teach(homework(those, max_error=0.05))
+    assert (alone.trust, alone.promise, alone.stands) == (NOTHING.packed(), None, True)
+
+
+def test_a_promise_is_held_against_the_live_one():
+    those = list(judged_outcomes(1_000))
+    first = teach(homework(those, cascade=True, max_error=0.05))
+    assert not first.stands  # there was none
+    live = {"trust": first.trust, "kept": first.promise}
+    more = [*those, *judged_outcomes(100)]
+    assert teach(homework(more, cascade=True, max_error=0.05, **live)).stands
+    turned = [*those, *judged_outcomes(1_000, wrong_share=0.5)]
+    report = teach(homework(turned, cascade=True, max_error=0.05, **live))
+    assert (report.stands, report.promise) == (False, None)
+
+
+@pytest.mark.parametrize("fields", [{"cascade": True}, {}])
+def test_a_promise_that_the_policy_no_longer_makes_does_not_stand(fields):
+    those = list(judged_outcomes(1_000))
+    first = teach(homework(those, cascade=True, max_error=0.05))
+    report = teach(homework(those, **fields, trust=first.trust, kept=first.promise))
+    assert (report.stands, report.promise) == (False, None)
 
 
 def answered(count, worse="agrees=False", first=0):

@@ -7,8 +7,9 @@ import os
 import signal
 from concurrent.futures import BrokenExecutor
 
+import msgspec
 import pytest
-from jobs_house import EASY, HARD, PLACE, gains, learned, outcomes, school_of, until
+from jobs_house import EASY, HARD, LEARN, PLACE, gains, learned, outcomes, school_of, until
 from routing_house import cascade, of, settle
 from test_teach import answered, judged_outcomes
 
@@ -19,10 +20,13 @@ from penstock.jobs import train_router as module
 from penstock.jobs.shelf import INDEX
 from penstock.jobs.turn import Turn
 from penstock.routing.cascade import judgement
-from penstock.routing.features import prompt_features
+from penstock.routing.features import FEATURES, prompt_features
+from penstock.routing.guarantee import Kept
 from penstock.routing.learner import COLD_START
-from penstock.routing.outcomes import TABLE, Outcome
+from penstock.routing.outcomes import TABLE, Learned, Outcome
 from penstock.routing.policy import Cascade, RoutingPolicy
+from penstock.routing.versions import Version
+from penstock.routing.weights import NOTHING, Weights
 
 
 async def test_a_scorer_that_wins_becomes_live_and_one_that_does_not_win_does_not(open_shop, caplog):
@@ -401,7 +405,65 @@ async def test_a_promise_that_changes_lives_with_the_scorer_that_stays(open_shop
     second = versions.history(*PLACE).version()
     assert (second.number, second.promise) == (2, None)
     assert second.why.startswith("no better")
+    assert second.why.endswith("the promise is infeasible")
     assert (second.gain, second.digest, second.upto) == (first.gain, first.digest, first.upto)
+
+
+async def test_a_promise_whose_numbers_alone_move_makes_no_version(open_shop, caplog):
+    caplog.set_level(logging.INFO, "penstock.routing")
+    shop = open_shop(cascade(max_error=0.05))
+    trainer, versions = shop.process()
+    await shop.send(judged_outcomes(1_000))
+    await trainer.look()
+    first = versions.history(*PLACE).version()
+    assert first.why.endswith("with a new promise")
+    for seed in (6, 7):
+        shop.clock.advance(2)
+        await shop.send(judged_outcomes(200, seed=seed))
+        await trainer.look()
+    assert versions.history(*PLACE).versions == [first]
+    assert sum("stays: no better" in line for line in caplog.messages) == 2
+    shop.clock.advance(2)
+    shop.policy = of(RoutingPolicy, aliases={"auto": cascade()}, **LEARN)
+    await shop.send(judged_outcomes(200, seed=8))
+    await trainer.look()
+    second = versions.history(*PLACE).version()
+    assert (second.number, second.promise) == (2, None)
+    assert second.why.endswith("nothing is promised any more")
+
+
+async def test_after_a_release_with_other_features_it_learns_anew(open_shop):
+    shop = open_shop(cascade(max_error=0.05))
+    before = [
+        msgspec.structs.replace(each, learned=as_made_with(FEATURES - 1, each))
+        for each in judged_outcomes(300)
+    ]
+    trainer, versions = shop.process()
+    history = versions.history(*PLACE)
+    gain = Weights((1.0, 1.0, 1.0), 0.9, {})
+    promise = Kept(-9.0, 1.0, 300, 0, 0.01)
+    packed = gain.packed(), NOTHING.packed()
+    history.add(
+        Version(7, 0.0, 300, "then", *packed, promise, upto=300, after=gain.packed(), made_with=FEATURES - 1)
+    )
+    await versions.write(history)
+    await shop.send(before)
+    await trainer.look()
+    assert trainer._schools.items() == []  # they are not even kept
+    assert (await shop.records.read(TABLE))[1] == {}
+    await shop.send(outcomes(300))
+    await trainer.look()
+    then, now = versions.history(*PLACE).versions
+    assert (then.number, now.number, now.made_with, now.outcomes) == (7, 8, FEATURES, 300)
+    assert (now.promise, now.after) == (None, b"")
+    assert now.upto == 600
+    hard, easy = gains(versions)
+    assert hard > easy + 0.2
+
+
+def as_made_with(version, outcome):
+    told = msgspec.msgpack.decode(outcome.learned, type=Learned)
+    return msgspec.structs.replace(told, made_with=version).packed()
 
 
 async def test_what_was_learned_of_answers_lives_with_its_version_and_the_next(open_shop):

@@ -6,7 +6,7 @@ from routing_house import settle
 
 from penstock.errors import StoreUnavailable
 from penstock.routing import outcomes as module
-from penstock.routing.features import prompt_features
+from penstock.routing.features import FEATURES, prompt_features
 from penstock.routing.feedback import Served
 from penstock.routing.outcomes import TABLE, Learned, Outcome, Outcomes
 from penstock.stores.keyring import Keyring
@@ -72,6 +72,30 @@ def test_an_outcome_says_what_the_learner_wants():
 def test_what_cannot_be_read_is_refused(learned):
     with pytest.raises(msgspec.MsgspecError):
         Outcome("acme", "auto", learned).observed()
+
+
+@pytest.mark.parametrize("made_with", [1, FEATURES - 1, FEATURES + 1])
+def test_features_of_another_release_say_nothing(made_with):
+    told = Learned.of(prompt_features(MARKER), Served.SMALL, 0.5, "code")
+    assert told.made_with == FEATURES
+    old = msgspec.structs.replace(told, made_with=made_with).packed()
+    assert Outcome("acme", "auto", told.packed()).readable
+    assert not Outcome("acme", "auto", old).readable
+    with pytest.raises(ValueError, match="another release"):
+        Outcome("acme", "auto", old).observed()
+
+
+def test_what_was_written_before_versions_were_is_of_the_first():
+    *fields, _ = msgspec.msgpack.decode(outcome().learned)
+    told = msgspec.msgpack.decode(msgspec.msgpack.encode(fields), type=Learned)
+    assert told.made_with == 1
+    now = msgspec.msgpack.decode(outcome().learned, type=Learned)
+    assert msgspec.structs.replace(told, made_with=FEATURES) == now
+
+
+@pytest.mark.parametrize("learned", [b"", b"\xc1", b"junk"])
+def test_what_cannot_be_read_is_not_readable(learned):
+    assert not Outcome("acme", "auto", learned).readable
 
 
 async def test_records_hold_no_word_and_no_hash_in_the_clear(sender, records):

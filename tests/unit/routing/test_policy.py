@@ -6,6 +6,7 @@ from routing_house import MODELS, UPSTREAMS, of
 
 from penstock import testing
 from penstock.routing.policy import Alias, Cascade, Latency, RoutingPolicy, Rule
+from penstock.tenants.policy import TenantsPolicy
 
 EXAMPLES = ("one", "two", "three")
 
@@ -50,6 +51,39 @@ def test_a_rule_for_nobody_is_found_with_its_place():
         (("aliases", "auto", "rules", 1, "use"), "'lagre' is not among the candidates", "large"),
         (("aliases", "auto", "rules", 1, "intent", 1), "no intent is called 'coed'", "code"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("tenants", "wrong"),
+    [({"acme": {}}, [("acmee", "acme"), ("default", None)]), ({}, [("acmee", None)])],
+)
+def test_a_rule_for_a_tenant_that_is_none_is_found(tenants, wrong):
+    rules = [of(Rule, tenant=["acmee", "default"], use="large")]
+    policy = of(RoutingPolicy, aliases=auto(rules=rules))
+    set_ = testing.policies(MODELS, UPSTREAMS, policy, TenantsPolicy.model_validate({"tenants": tenants}))
+    assert [(each.message, each.suggestion) for each in policy.check(set_)] == [
+        (f"no tenant is called {name!r}", near) for name, near in wrong
+    ]
+
+
+def test_a_candidate_that_is_there_twice_is_found():
+    its = auto(candidates=[{"model": "small"}, {"model": "large"}, {"model": "small"}])
+    at = ("aliases", "auto", "candidates", 2, "model")
+    assert found(aliases=its) == [(at, "'small' is a candidate already", None)]
+
+
+def test_a_cascade_with_nobody_to_escalate_to_is_found():
+    its = auto(candidates=[{"model": "small"}], cascade=of(Cascade))
+    message = "'small' is the only candidate, so there is nobody to escalate to"
+    assert found(aliases=its) == [(("aliases", "auto", "cascade"), message, None)]
+
+
+@pytest.mark.parametrize("limit", [{"least_mean_logprob": -1.0}, {"least_margin": 0.0}])
+def test_a_limit_of_log_probabilities_needs_their_gate(limit):
+    at = ("aliases", "auto", "cascade", *limit)
+    message = "only the gate 'logprobs' looks at this, and gates lack it"
+    assert found(aliases=auto(cascade=of(Cascade, **limit))) == [(at, message, None)]
+    assert found(aliases=auto(cascade=of(Cascade, gates=["logprobs"], **limit))) == []
 
 
 def test_an_alias_among_the_candidates_is_found_but_it_may_bear_its_own_models_name():

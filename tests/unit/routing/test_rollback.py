@@ -3,6 +3,7 @@
 import pytest
 
 from penstock.errors import Refusal
+from penstock.routing.features import FEATURES
 from penstock.routing.rollback import roll_back
 from penstock.routing.versions import History, Version, Versions
 from penstock.routing.weights import NOTHING
@@ -12,12 +13,16 @@ from penstock.stores.memory import MemoryRecords
 RING = Keyring(bytes(32))
 
 
+def version(number, made_with=FEATURES):
+    return Version(number, 1.8e9, 100, "wins", NOTHING.packed(), NOTHING.packed(), made_with=made_with)
+
+
 @pytest.fixture
 async def versions():
     made = Versions(MemoryRecords(), RING)
     history = History("acme", "org/auto")
     for number in (1, 2, 3):
-        history.add(Version(number, 1.8e9, 100, "wins", NOTHING.packed(), NOTHING.packed()))
+        history.add(version(number))
     await made.write(history)
     return made
 
@@ -49,3 +54,15 @@ async def test_what_there_is_not_is_told_and_changes_nothing(versions, tenant, a
     assert refused.value.message.endswith(f"there are: {known}")
     assert versions.history("acme", "org/auto").live == 3
     assert versions.history(tenant, alias).live in (0, 3)
+
+
+async def test_one_that_another_release_made_stays_where_it_is(versions):
+    history = versions.history("acme", "org/auto")
+    history.add(version(4, FEATURES - 1))
+    history.live = 3
+    await versions.write(history)
+    with pytest.raises(Refusal) as refused:
+        await roll_back(versions, "acme", "org/auto", 4, "cli")
+    assert (refused.value.status, refused.value.code) == (409, "version_outdated")
+    assert versions.history("acme", "org/auto").live == 3
+    assert (await roll_back(versions, "acme", "org/auto", 2, "cli")).live == 2

@@ -7,9 +7,11 @@ import pytest
 from routing_house import House, alias, cascade, of, refuse, settle, tasks
 
 from penstock import testing
+from penstock.jobs.shelf import Shelf
 from penstock.routing.answer_features import answer_of
-from penstock.routing.features import hashed
-from penstock.routing.outcomes import Learned, Outcomes
+from penstock.routing.features import Features, hashed
+from penstock.routing.feedback import Served
+from penstock.routing.outcomes import Learned, Outcome, Outcomes
 from penstock.routing.policy import Rule
 
 NUMBER = "How many apples are left?"
@@ -19,8 +21,8 @@ NUMBER = "How many apples are left?"
 async def build():
     houses = []
 
-    async def make(its=None, **answers):
-        house = await House(its or alias(shadow=0.25)).open()
+    async def make(its=None, learn=None, **answers):
+        house = await House(its or alias(shadow=0.25), **({"learn": learn} if learn else {})).open()
         house.stage._shadow._rng = Always()
         house.upstream.answers.update({"small": "7", "large": "The answer is 8", **answers})
         houses.append(house)
@@ -112,6 +114,43 @@ async def test_chance_decides(build, drawn):
     house.stage._shadow._rng.drawn = drawn
     await house.ask(NUMBER)
     assert (await learned(house), house.upstream.asked) == ([], ["small"])
+
+
+@pytest.mark.parametrize(
+    ("count", "fields", "shadow", "below"),
+    [
+        (0, {}, 0.03, 0.1),
+        (999, {}, 0.03, 0.1),
+        (1_000, {}, 0.03, 0.03),
+        (0, {}, 0.2, 0.2),  # no less than ever after
+        (0, {"shadow_first": 0}, 0.03, 0.03),
+        (0, {"shadow_first": 0.25}, 0.03, 0.25),
+        (0, {}, 0.0, 0.0),  # who asks for none has none
+    ],
+)
+async def test_at_first_more_are_compared(build, count, fields, shadow, below):
+    house = await build(alias(shadow=shadow), learn=fields)
+    known = {("acme", "auto"): count, ("globex", "auto"): 5_000, ("acme", "other"): 5_000}
+    house.stage._shadow._count = lambda *place: known[place]
+    for drawn, compared in ((below * 0.99, below > 0), (below, False)):
+        house.stage._shadow._rng.drawn = drawn
+        del house.upstream.asked[:]
+        await house.ask(NUMBER)
+        assert len(await learned(house)) == compared, drawn
+        assert house.upstream.asked == ["small", "large"][: 1 + compared]
+
+
+async def test_how_many_are_known_comes_from_the_trainers_shelf(build):
+    house = await build(alias(shadow=0.03))
+    house.stage._shadow._rng.drawn = 0.05
+    await house.ask(NUMBER)
+    assert len(await learned(house)) == 1
+    shelf = Shelf(house.records, house.resources.keyring, ("acme", "auto"))
+    told = Outcome("acme", "auto", Learned.of(Features(*[frozenset()] * 3), Served.SMALL, 1.0, None).packed())
+    await shelf.add({f"key{at}": told for at in range(1_001)})
+    await house.stage._known.look()
+    await house.ask(NUMBER)
+    assert await learned(house) == []
 
 
 async def test_an_ephemeral_one_is_never_compared(build):

@@ -9,6 +9,7 @@ from penstock import testing
 from penstock.models.policy import ModelsPolicy
 from penstock.routing.features import prompt_features
 from penstock.routing.lately import Stuck
+from penstock.routing.policy import RoutingPolicy
 from penstock.routing.think import Thinker
 from penstock.routing.weights import NOTHING, Weights
 from penstock.tenants.policy import TenantsPolicy
@@ -184,7 +185,7 @@ def test_tenants_have_scorers_and_shares_of_their_own():
 @pytest.mark.parametrize("unknown", ["small", "large"])
 def test_what_is_like_no_intent_goes_where_the_policy_says(unknown):
     thinking = Thinking(alias(decide="scorer", unknown=unknown), intents=INTENTS)
-    thinking.thinker.learn_intents(thinking.house.policy.intents)
+    thinking.thinker.intents.learn(thinking.house.policy.intents)
     thought, exchange = thinking.think("zzqx 鰻 vrrm")
     assert exchange.intent is None
     assert (thought.choice.candidate.model, thought.choice.why) == (unknown, "no intent fits")
@@ -193,14 +194,32 @@ def test_what_is_like_no_intent_goes_where_the_policy_says(unknown):
 def test_an_intent_is_noted_and_rules_and_features_know_it():
     thinking = Thinking(alias(rules=[{"intent": ["code"], "use": "large"}]), intents=INTENTS)
     plain, _ = thinking.think("write a function that sorts")
-    thinking.thinker.learn_intents(thinking.house.policy.intents)
+    thinking.thinker.intents.learn(thinking.house.policy.intents)
     thought, exchange = thinking.think("write a function that sorts")
     assert exchange.intent == "code"
     assert (thought.choice.candidate.model, thought.choice.why) == ("large", "rule 1")
     assert len(thought.features.shape - plain.features.shape) == 1
     assert thinking.choice("solve x + 3 = 9") == ("small", "by policy")
-    thinking.thinker.learn_intents({})
-    assert thinking.think("write a function that sorts")[1].intent is None
+
+
+def test_an_arm_goes_by_its_own_intents_and_without_any_until_they_are_learned():
+    thinking = Thinking(alias(decide="scorer", unknown="large", large_share=0.0), intents=INTENTS)
+    thinking.thinker.intents.learn(thinking.house.policy.intents)
+    files = thinking.house.set
+    arm = {"programs": INTENTS["code"], "sums": INTENTS["maths"]}
+    of_arm = of(RoutingPolicy, aliases={"auto": thinking.house.policy.aliases["auto"]}, intents=arm)
+
+    def asked(policies, text="write a function that sorts"):
+        thinking.house.set = policies
+        thought, exchange = thinking.think(text)
+        return exchange.intent, thought.choice.why.split(",")[0]
+
+    assert asked(files) == ("code", "gain +0.000")
+    assert asked(files.replacing(of_arm)) == (None, "gain +0.000")  # it is not that no intent fits
+    thinking.thinker.intents.learn(of_arm.intents)
+    assert asked(files.replacing(of_arm)) == ("programs", "gain +0.000")
+    assert asked(files.replacing(of_arm), "zzqx 鰻 vrrm") == (None, "no intent fits")
+    assert asked(files) == ("code", "gain +0.000")
 
 
 @pytest.mark.parametrize("open_gateway", [True, False])
@@ -221,7 +240,18 @@ def test_rules_go_by_the_tenants_clock(open_gateway):
 
 def test_nothing_of_the_prompt_is_in_the_reason():
     thinking = Thinking(intents=INTENTS)
-    thinking.thinker.learn_intents(thinking.house.policy.intents)
+    thinking.thinker.intents.learn(thinking.house.policy.intents)
     for text in ("MARKER-xyzzy", "write a function MARKER-xyzzy", ""):
         _, why = thinking.choice(text)
         assert "xyzzy" not in why
+
+
+def test_whoever_asks_is_told_what_moved_the_gain_and_only_where_it_decided():
+    thinking = Thinking(alias(decide="scorer"), lambda tenant, alias: weights())
+    thought, exchange = thinking.think(HARD)
+    told = thinking.thinker.pulled(exchange, thought)
+    assert told.startswith(" (+0.000 for any; ")
+    assert "'riemann hypothesis' +0." in told
+    thinking = Thinking(alias(decide="small"))
+    thought, exchange = thinking.think(HARD)
+    assert thinking.thinker.pulled(exchange, thought) == ""

@@ -19,8 +19,8 @@ from penstock.openai.usage import Usage
 from penstock.policy.base import Policy, PolicySet
 from penstock.reply import Observer, Outcome, Reply, Stream
 from penstock.routing.cascade import Trust
-from penstock.routing.learner import COLD_START
 from penstock.routing.policy import Alias, RoutingPolicy
+from penstock.routing.versions import NO_TRUST
 from penstock.stages.routing import Routing
 from penstock.stores.memory import MemoryRecords
 from penstock.tenants.policy import TenantsPolicy
@@ -188,14 +188,14 @@ class House:
     async def open(self) -> "House":
         await self.stage.start(self.resources)
         if self.policy.intents:  # at once, not beside the road
-            self.stage._thinker.learn_intents(self.policy.intents)
-            self.stage._live = self.policy
+            self.stage._thinker.intents.learn(self.policy.intents)
         self.stage.accept(self.set)
         return self
 
     def trust(self, trust: Trust) -> None:
         """Let this be what is known of the small model's answers."""
-        self.stage._versions._live["acme", "auto"] = COLD_START, trust
+        known = {("acme", "auto"): trust}  # the store, which is looked at again and again, knows nothing
+        self.stage._versions.trust = lambda *place: known.get(place, NO_TRUST)
 
     @property
     def records(self) -> MemoryRecords:

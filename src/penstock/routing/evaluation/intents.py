@@ -5,13 +5,13 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
-from penstock.clock import SYSTEM, Clock
+from penstock.clock import PROCESSOR, Clock
 from penstock.routing.intents import IntentClassifier
 
 OUT_OF_SCOPE: Final = "oos"
 
 
-def evaluate_intents(train: Path, test: Path, clock: Clock = SYSTEM) -> dict[str, float]:
+def evaluate_intents(train: Path, test: Path, clock: Clock = PROCESSOR) -> dict[str, float]:
     """Learn from one file and score another. Raises OSError, ValueError."""
     examples = defaultdict(list)
     for text, label in _pairs(train):

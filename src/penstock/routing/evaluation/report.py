@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from penstock.clock import SYSTEM, Clock
+from penstock.clock import PROCESSOR, Clock
 from penstock.routing.evaluation.crossfit import cross_fitted, learned
 from penstock.routing.evaluation.guarantees import ninety_small, promises
 from penstock.routing.evaluation.loop import replay, transfer
@@ -44,7 +44,7 @@ class Mode:
 
 
 def evaluate(
-    dev: Path, test: Path | None, fold: tuple[int, int] | None, clock: Clock = SYSTEM
+    dev: Path, test: Path | None, fold: tuple[int, int] | None, clock: Clock = PROCESSOR
 ) -> dict[str, Any]:
     """Learn from `dev` and score `test`, or one fold of `dev`. Raises OSError, ValueError."""
     rows = load(dev)

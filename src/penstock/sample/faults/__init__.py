@@ -134,7 +134,9 @@ async def answer(call: Call, scenario: str) -> web.StreamResponse:
 
 
 def listing() -> str:
-    """Give the table as text, a fault a line."""
+    """Give the table as text, a fault a line; the last says how to ask for one."""
     width = max(map(len, TABLE))
     flaky = f"{'flaky-N-…':<{width}}  any of these for N calls, then good answers"
-    return "\n".join([*(f"{name:<{width}}  {fault.description}" for name, fault in TABLE.items()), flaky])
+    how = f"Ask for one by the model {MODEL_PREFIX}NAME, or by the base URL /fault/NAME/v1."
+    lines = [f"{name:<{width}}  {fault.description}" for name, fault in TABLE.items()]
+    return "\n".join([*lines, flaky, how])

@@ -110,3 +110,19 @@ def test_a_broken_record_is_refused_without_showing_it(tmp_path: Path):
 def test_a_fold_that_is_none_is_refused(tmp_path: Path, fold: str):
     with pytest.raises(SystemExit):
         run(["--dev", str(tmp_path), f"--fold={fold}"])
+
+
+def test_intents_may_be_scored_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    lines = [f"{verb} the {noun}\t{verb}" for verb in ("sort", "sum", "shout") for noun in "abcdefgh"]
+    for name in ("train", "test"):
+        (tmp_path / name).write_text("\n".join([*lines, "zqx vrrm\toos\n"]))
+    assert run(["--intents", str(tmp_path / "train"), str(tmp_path / "test")]) == 0
+    figures = msgspec.json.decode(capsys.readouterr().out)
+    assert set(figures) == {"intents"}
+    assert figures["intents"]["in_scope_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("words", [["--fold", "0/5"], ["--dev", "."], [], ["--test", "."]])
+def test_rows_to_learn_from_and_rows_to_score_go_together(words: list[str]):
+    with pytest.raises(SystemExit):
+        run(words)

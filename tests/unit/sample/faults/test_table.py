@@ -26,10 +26,12 @@ def test_a_number_belongs_to_the_longest_name():
 
 def test_the_listing_has_every_fault_with_its_description():
     lines = faults.listing().splitlines()
-    assert len(lines) == len(faults.TABLE) + 1
+    assert len(lines) == len(faults.TABLE) + 2
     for line, (name, fault) in zip(lines, faults.TABLE.items(), strict=False):
         assert line.split(maxsplit=1) == [name, fault.description]
-    assert lines[-1].startswith("flaky-N-")
+    assert lines[-2].startswith("flaky-N-")
+    assert "model fault-NAME" in lines[-1]
+    assert "/fault/NAME/v1" in lines[-1]
 
 
 def test_descriptions_are_short():
