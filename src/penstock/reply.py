@@ -37,7 +37,7 @@ class Outcome(StrEnum):
 
 
 class Observer:
-    """What a stage hangs on a stream. All three methods may be left as they are."""
+    """What a stage hangs on a stream. All its methods may be left as they are."""
 
     def event(self, event: Event) -> Sequence[Event]:
         """Give what goes on in this event's place; it must not wait."""
@@ -46,6 +46,10 @@ class Observer:
     def last(self) -> Sequence[Event]:
         """Give what is still held back when the stream ends whole."""
         return ()
+
+    def refused(self, event: Event) -> Event:
+        """Give the error event that ends a stream that failed; an upstream's own says what it likes."""
+        return event
 
     async def ended(self, outcome: Outcome) -> None:
         """Learn how it ended; called exactly once, also when the client left."""
@@ -121,7 +125,7 @@ class Stream:
             self.outcome = Outcome.COMPLETE
         except Refusal as refusal:
             self.outcome, self.failure, self._final = Outcome.FAILED, refusal, False
-            yield [sse.error(refusal)]
+            yield [self._told(refusal)]
         except Exception:
             self.outcome, self._final = Outcome.FAILED, False
             raise
@@ -158,6 +162,16 @@ class Stream:
             except Exception as problem:
                 self._drop(hung, problem)
         return rest
+
+    def _told(self, refusal: Refusal) -> Event:
+        """Make the error event as every observer lets it through; ours says no more than the refusal."""
+        event = sse.error(refusal)
+        for hung in self._hung:
+            try:
+                event = hung.observer.refused(event)
+            except Exception:
+                event = sse.encode(refusal.shape())
+        return event
 
     def _drop(self, hung: _Hung, problem: Exception) -> None:
         hung.dropped = True

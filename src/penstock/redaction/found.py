@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from threading import Lock
 from typing import Any, Final, Protocol
 
@@ -37,7 +38,8 @@ _FOUND_BYTES: Final = 160
 class Remembered:
     """A detector that remembers: by a keyed digest of the text, in memory, the oldest forgotten first.
 
-    It keeps places and types, never a text. Make a new one whenever the detector's policy changes.
+    It keeps places and types, never a text; what one tenant sent makes nothing faster for another, who
+    could else tell that it was sent. Make a new one whenever the detector's policy changes.
     """
 
     def __init__(self, find: Find, mac: Mac, *, limit_bytes: int) -> None:
@@ -48,9 +50,16 @@ class Remembered:
         self._lock = Lock()  # large bodies are read in threads
         self.size_bytes = 0
 
+    def of(self, tenant: str) -> Find:
+        """Give the detector as one tenant uses it."""
+        return partial(self._of, tenant.encode("utf-8", "surrogatepass"))
+
     def __call__(self, text: str, label: str = "", /) -> Sequence[Found]:
         """Give the findings, from memory where the text was read before."""
-        digest = self._mac(b"seen", label.encode("utf-8", "surrogatepass"), as_bytes(text))
+        return self._of(b"", text, label)
+
+    def _of(self, tenant: bytes, text: str, label: str = "", /) -> Sequence[Found]:
+        digest = self._mac(b"seen", tenant, label.encode("utf-8", "surrogatepass"), as_bytes(text))
         with self._lock:
             known = self._kept.get(digest)
             if known is not None:

@@ -3,13 +3,15 @@
 from typing import Final, Protocol
 
 from penstock.errors import Refusal
-from penstock.redaction.answer import AnswerRules, apart
+from penstock.redaction.answer import KEY_ENDS, AnswerRules, apart, goes_on
 from penstock.redaction.spelling import CONTEXT, Hit, backslashes_before
 from penstock.redaction.text import Edit, Plain, json_escaped, reading, spliced
 from penstock.redaction.vault import Vault
 
 READ_CONTEXT: Final = 128
 """How many characters before a text a detector of answers may look at."""
+_KEY_ENDS_CHARS: Final = 80
+"""The longest line that ends a private key."""
 
 
 class Lane(Protocol):
@@ -56,7 +58,10 @@ class RestoringLane:
 
 
 class ReadingLane:
-    """Holds back what could be the beginning of a placeholder, or of a value that is not the client's own."""
+    """Holds back what could be the beginning of a placeholder, or of a value that is not the client's own.
+
+    What goes on for long, one word or one key, is not looked at again before something can have ended.
+    """
 
     def __init__(self, vault: Vault, rules: AnswerRules, pointer: str, *, escaped: bool) -> None:
         self._vault = vault
@@ -65,35 +70,55 @@ class ReadingLane:
         self._escaped = escaped
         self._text = ""
         self._at = 0
+        self._later = _Held(rules.held_chars)
+        self._in_key = False
+        self._again = 0  # how much must be held before the next look; 0 where a word's end is enough
 
     def feed(self, text: str) -> str:
-        """Take a piece and give what may go on."""
-        self._text += text
-        cut = self._vault.open_tail(self._text, self._at, escaped=self._escaped)
-        cut = min(cut, self._rules.cut(self._text, self._at))
-        return self._out(cut) if cut > self._at else ""
+        """Take a piece and give what may go on. Raises Refusal where too much would be held."""
+        before = self._later.tail or self._text[-_KEY_ENDS_CHARS:]
+        self._later.add(text)
+        held = len(self._text) - self._at + self._later.size
+        if held > self._rules.held_chars:
+            raise too_long()
+        if self._waits(text, before, held):
+            return ""
+        self._text += self._later.taken()
+        cut, self._in_key = self._rules.cut(self._text, self._at)
+        cut = min(cut, self._vault.open_tail(self._text, self._at, escaped=self._escaped))
+        out = self._out(cut) if cut > self._at else ""
+        stays = self._in_key or (not out and cut > self._at)
+        self._again = held + held // 8 + 1 if stays else 0
+        return out
 
     def flush(self, rest: str = "") -> str:
         """Give what was held back, and the rest of the text."""
-        self._text += rest
+        self._text += self._later.taken() + rest
         out = self._out(len(self._text))
         self._text, self._at = "", 0
         return out
+
+    def _waits(self, piece: str, before: str, held: int) -> bool:
+        if not self._again:
+            return bool(before) and goes_on(piece)
+        ended = self._in_key and KEY_ENDS.search(before + piece)
+        return held < self._again and not ended
 
     def _out(self, cut: int) -> str:
         text, at, whole = self._text, self._at, Plain(self._text)
         hits = self._vault.hits(text, at, escaped=self._escaped)
         marks = apart(self._rules.marks(self._vault, whole, at), hits)
         spans = [(hit.start, hit.end) for hit in hits] + [(start, end) for _, start, end in marks]
-        if len(text) - at <= 2 * self._rules.word_chars:
-            cut = _before_straddling(spans, cut)
-        else:
-            cut = max([cut, *(end for start, end in spans if start < cut)])
+        cut = _before_straddling(spans, cut)
+        if cut <= at:
+            return ""
         edits = [_edit(hit, escaped=self._escaped) for hit in hits if hit.end <= cut]
-        for mark in marks:
-            if mark[2] <= cut:
-                edits += self._rules.taken(self._vault, mark, whole, self._pointer)
+        gone = [mark for mark in marks if mark[2] <= cut]
+        for mark in gone:
+            edits += self._rules.taken(self._vault, mark, whole, self._pointer)
         out = spliced(text[:cut], [Edit(0, at, ""), *sorted(edits)])
+        # Of a value that was taken out, a later look must not take the end for the beginning of another.
+        self._text = spliced(text, [Edit(start, end, "#" * (end - start)) for _, start, end in gone])
         self._keep(cut)
         return out
 
@@ -113,24 +138,47 @@ class CallLane:
         self._rules = rules
         self._pointer = pointer
         self._escaped = escaped
-        self._pieces: list[str] = []
-        self._room = rules.call_chars
+        self._held = _Held(rules.held_chars)
 
     def feed(self, text: str) -> str:
         """Keep a piece. Raises Refusal where there are too many."""
-        self._pieces.append(text)
-        self._room -= len(text)
-        if self._room < 0:
-            raise Refusal(502, "redaction_unavailable", "The answer's tool call is too long to be read.")
+        self._held.add(text)
         return ""
 
     def flush(self) -> str:
         """Give all of it."""
-        text = "".join(self._pieces)
-        self._pieces.clear()
+        text = self._held.taken()
         return read_and_restored(
             self._vault, self._rules, text, self._pointer, escaped=self._escaped, call=True
         )
+
+
+class _Held:
+    """Pieces that are not put together yet; `tail` is the end of what they say. `add` raises Refusal."""
+
+    def __init__(self, limit: int) -> None:
+        self._pieces: list[str] = []
+        self._limit = limit
+        self.size = 0
+        self.tail = ""
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self.size += len(piece)
+        self.tail = (self.tail + piece)[-_KEY_ENDS_CHARS:]
+        if self.size > self._limit:
+            raise too_long()
+
+    def taken(self) -> str:
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        self.size, self.tail = 0, ""
+        return text
+
+
+def too_long() -> Refusal:
+    """Make the refusal that ends an answer of which too much would have to be held back."""
+    return Refusal(502, "redaction_unavailable", "A text of the answer is too long to be read as one.")
 
 
 def restored(vault: Vault, text: str, start: int = 0, *, escaped: bool = False) -> str:

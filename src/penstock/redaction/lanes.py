@@ -24,8 +24,8 @@ class Lanes:
         """Take a piece of a text and give what may go on; the same object where that is all of it."""
         known = self._lanes.get(key)
         if known is None:
-            pointer = "".join(f"/{part}" for part in key)
-            known = self._lanes[key] = lane(self._vault, self._rules, pointer, escaped=escaped, call=call)
+            where = pointer_to(key)
+            known = self._lanes[key] = lane(self._vault, self._rules, where, escaped=escaped, call=call)
         out = known.feed(text)
         return text if out == text else out
 
@@ -34,6 +34,11 @@ class Lanes:
         for key in [key for key in self._lanes if key[: len(begins)] == begins]:
             if out := self._lanes.pop(key).flush():
                 yield key, out
+
+
+def pointer_to(key: Key) -> str:
+    """Give the place of a text in words of a JSON pointer."""
+    return "".join(f"/{part}" for part in key)
 
 
 def rewritten(event: Event, payload: Any) -> Event:  # noqa: ANN401

@@ -86,7 +86,7 @@ class RedactionPolicy(StagePolicy):
         description="A file for the audit trail's signed heads, best on another machine; read at start.",
     )
     time_budget_ms: Annotated[float, Field(gt=0, le=60_000)] = Field(
-        default=2000.0, description="How long reading one request may take."
+        default=2000.0, description="How long reading one request, or one answer that is no stream, may take."
     )
     tenants: dict[str, Tuning] = Field(default={}, description="What single tenants have of their own.")
 

@@ -34,7 +34,7 @@ class ResponseLanes:
         """Give what goes on in this event's place."""
         kind = told.get("type")
         if not isinstance(kind, str):
-            return (event,)
+            kind = ""
         what, _, step = kind.rpartition(".")
         if step == "delta" and isinstance(told.get("delta"), str) and what not in _BINARY:
             return (self._delta(event, told, what),)
@@ -45,7 +45,7 @@ class ResponseLanes:
     def rest(self, begins: Key = (), number: Any = None) -> Iterator[Event]:  # noqa: ANN401
         """Give what the lanes hold, one delta for each text."""
         for key, text in self._lanes.flush(begins):
-            told = {**self._last[key], "delta": text}
+            told = {**self._restorer.value(self._last[key], "", ""), "delta": text}
             if number is not None and "sequence_number" in told:
                 told["sequence_number"] = number
             if "logprobs" in told:
@@ -55,14 +55,17 @@ class ResponseLanes:
 
     def _delta(self, event: Event, told: Json, what: str) -> Event:
         key = (*_place(told), what)
-        self._last[key] = told
+        self._last[key] = {name: item for name, item in told.items() if name != "delta"}
         call = what.endswith("_arguments")
         escaped = call or (self._json_text and what == "response.output_text")
         said = told["delta"]
         out = self._lanes.feed(key, said, escaped=escaped, call=call)
-        if out is said:
+        aside = {name: item for name, item in told.items() if name not in ("delta", "logprobs")}
+        new = self._restorer.value(aside, "", "")
+        spelled = self._restorer.around.spells(told.get("logprobs"), out)
+        if out is said and new is aside and spelled:
             return event
-        new = {**told, "delta": out}
+        new = {**told, **new, "delta": out}
         if "logprobs" in new:  # its tokens spell what the model said, not what stands here
             new["logprobs"] = []
         return rewritten(event, new)

@@ -4,15 +4,10 @@ from typing import Any, Final
 
 from penstock.openai.request import Endpoint, Json
 from penstock.redaction.answer import AnswerRules
+from penstock.redaction.around import FIXED, Around, is_media
 from penstock.redaction.lane import read_and_restored, restored
 from penstock.redaction.vault import Vault
 
-# Never redacted on the way up, so never restored on the way down.
-FIXED: Final = frozenset(
-    "id object model role type name call_id item_id tool_call_id finish_reason status system_fingerprint "
-    "service_tier encrypted_content signature previous_response_id obfuscation b64_json data result "
-    "partial_image_b64 container_id file_id format".split()
-)
 # The client's own objects, in which such a name is no part of the API.
 _OWN: Final = frozenset({"metadata", "variables", "user_location"})
 # What the model said, as opposed to what the answer repeats of the request.
@@ -58,6 +53,7 @@ class Restorer:
         self._vault = vault
         self._rules = rules
         self._json_text = json_text
+        self.around = Around(vault, rules)
         self._spoken = "text" if endpoint is Endpoint.RESPONSES else "content"
 
     def value(self, value: Any, name: str, pointer: str, *, read: bool = True) -> Any:  # noqa: ANN401
@@ -77,28 +73,34 @@ class Restorer:
         is_response = value.get("object") == "response"
         new: Json = {}
         same = True
-        for key, item in value.items():
-            if key in FIXED and not own and isinstance(item, str):
-                new[key] = item
-                continue
+        for told, item in value.items():
+            echo = is_response and told in _ECHOES
+            key = self.around.key(told, pointer) if read and not own else told
             here = f"{pointer}/{key}"
-            if self._json_text and key == self._spoken and isinstance(item, str):
-                escaped = self._spoken == "content" or value.get("type") == "output_text"
-                new[key] = self._string(item, key, here, escaped=escaped or key == _CALLED_WITH, read=read)
-            elif key == "logprobs":
+            if told == "logprobs":
                 new[key] = item
+                same = same and self.around.spells(item)
                 continue
-            else:
-                new[key] = self.value(item, key, here, read=read and not (is_response and key in _ECHOES))
-            same = same and new[key] is item
+            new[key] = self._field(value, told, item, here, own=own, read=read and not echo)
+            same = same and new[key] is item and key == told
         if same:
             return value
         if "logprobs" in new:  # its tokens spell what the model said, which is not what stands here now
             new["logprobs"] = [] if isinstance(new["logprobs"], list) else None
         return new
 
+    def _field(self, of: Json, key: str, item: Any, pointer: str, *, own: bool, read: bool) -> Any:  # noqa: ANN401
+        if not isinstance(item, str):
+            return self.value(item, key, pointer, read=read)
+        if key in FIXED and not own:
+            return self.around.fixed(key, item, pointer) if read else item
+        escaped = key == _CALLED_WITH
+        if self._json_text and key == self._spoken:
+            escaped = self._spoken == "content" or of.get("type") == "output_text"
+        return self._string(item, key, pointer, escaped=escaped, read=read)
+
     def _string(self, text: str, name: str, pointer: str, *, escaped: bool, read: bool) -> str:
-        if self._rules is not None and read:
+        if self._rules is not None and read and not is_media(text):
             call = name == _CALLED_WITH
             out = read_and_restored(self._vault, self._rules, text, pointer, escaped=escaped, call=call)
         elif self._vault.may_hit(text):

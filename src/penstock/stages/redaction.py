@@ -4,11 +4,13 @@ import asyncio
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+from multidict import CIMultiDict
 
 from penstock.audit.keys import Mac
 from penstock.audit.problems import AuditUnavailable
@@ -18,13 +20,14 @@ from penstock.detect import Engine
 from penstock.errors import Refusal
 from penstock.exchange import Decision, Exchange
 from penstock.openai import wire_json
-from penstock.openai.request import Endpoint, Json, Request
+from penstock.openai.request import Endpoint, Request
 from penstock.openai.sse import Event
 from penstock.policy.base import PolicySet
 from penstock.redaction import (
     Action,
     AnswerRules,
     Blocked,
+    Find,
     Redaction,
     Remembered,
     StreamRestorer,
@@ -33,7 +36,7 @@ from penstock.redaction import (
     restore_body,
     wants_json,
 )
-from penstock.redaction.envelope import telling_headers, telling_query
+from penstock.redaction.envelope import telling_answer_headers, telling_headers, telling_query
 from penstock.redaction.lane import read_and_restored
 from penstock.redaction.plugged import plugged_detectors
 from penstock.redaction.policy import RedactionPolicy, Rules
@@ -48,10 +51,21 @@ _IN_A_THREAD_BYTES: Final = 128 * 1024  # from here on reading would hold up eve
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """What reads for one tenant."""
+    """What reads for the tenants that share its rules."""
 
     rules: Rules
     find: Remembered
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What reads one exchange, and where it is written down."""
+
+    policy: RedactionPolicy
+    rules: Rules
+    find: Find
+    vault: Vault
+    books: "_Books"
 
 
 class Redact(Stage[RedactionPolicy]):
@@ -119,47 +133,51 @@ class Redact(Stage[RedactionPolicy]):
         reader = self._reader(policy, exchange.tenant)
         vault = Vault(partial(self._keyring.mac, f"redaction:{exchange.tenant}"))
         books = await self._books(exchange, vault)
+        work = _Work(policy, reader.rules, reader.find.of(exchange.tenant), vault, books)
         asked = exchange.request
         if policy.direction != "response":
-            self._read_envelope(exchange, reader, books)
-            await self._redact(exchange, policy, reader, vault, books)
+            self._read_envelope(exchange, work)
+            await self._redact(exchange, work)
         else:
             exchange.decide(self.name, "read", "responses only")
-        reply = await proceed(exchange)
         rules = None
         if policy.direction != "request":
-            rules = AnswerRules(reader.find, reader.rules.actions)
-        return self._restored(asked, reply, vault, rules, books)
+            rules = AnswerRules(work.find, work.rules.actions)
+        try:
+            reply = await proceed(exchange)
+        except Refusal as refusal:  # it may carry headers of an upstream
+            _leave_out(CIMultiDict(refusal.headers), rules, refusal.headers)
+            raise
+        _leave_out(reply.headers, rules, reply.headers)
+        return await self._restored(asked, reply, work, rules)
 
-    def _read_envelope(self, exchange: Exchange, reader: _Reader, books: "_Books") -> None:
+    def _read_envelope(self, exchange: Exchange, work: _Work) -> None:
         """Leave out headers that hold something; refuse a query that does, for nobody can restore it."""
         request = exchange.request
-        if type := telling_query(request.query, reader.find):
+        if type := telling_query(request.query, work.find):
             exchange.decide(self.name, "blocked", type)
             blocked = Blocked(type, "?")
-            books.note_blocked("request", blocked)
+            work.books.note_blocked("request", blocked)
             raise blocked
-        if names := telling_headers(request.headers, reader.find):
+        if names := telling_headers(request.headers, work.find):
             headers = request.headers.copy()
             for name in names:
-                del headers[name]
+                headers.popall(name, None)
             exchange.request = replace(request, headers=headers)
 
-    async def _redact(
-        self, exchange: Exchange, policy: RedactionPolicy, reader: _Reader, vault: Vault, books: "_Books"
-    ) -> None:
-        request = exchange.request
-        work = partial(
+    async def _redact(self, exchange: Exchange, work: _Work) -> None:
+        request, books = exchange.request, work.books
+        reading = partial(
             redact,
             request.endpoint,
             request.body or {},
-            reader.find,
-            vault,
-            reader.rules.actions,
-            files=reader.rules.files,
+            work.find,
+            work.vault,
+            work.rules.actions,
+            files=work.rules.files,
         )
         try:
-            body, found = await self._within_budget(request, work, policy.time_budget_ms / 1000)
+            body, found = await self._within_budget(request.size_bytes, reading, work.policy)
         except Blocked as blocked:
             exchange.decide(self.name, "blocked", _recorded(blocked.type))
             books.note_blocked("request", blocked)
@@ -170,7 +188,7 @@ class Redact(Stage[RedactionPolicy]):
             log.error("reading %s failed: %s", exchange.id, type(problem).__name__)
             raise _unavailable() from None
         books.note("request", found)
-        if policy.structural == "block" and (kept := _kept(found)) is not None:
+        if work.policy.structural == "block" and (kept := _kept(found)) is not None:
             exchange.decide(self.name, "blocked", kept.type)
             raise Blocked(kept.type, kept.pointer)
         exchange.decide(self.name, "redacted" if found else "clean", _counted(found))
@@ -178,13 +196,11 @@ class Redact(Stage[RedactionPolicy]):
             exchange.answer_headers["x-dac-redactions"] = _counted(found)
             exchange.request = request.with_body(body)
 
-    async def _within_budget(
-        self, request: Request, work: "partial[tuple[Json, list[Redaction]]]", budget_s: float
-    ) -> tuple[Json, list[Redaction]]:
+    async def _within_budget[T](self, size_bytes: int, work: Callable[[], T], policy: RedactionPolicy) -> T:
         """Do the work here if it is small, else in a thread. Raises Refusal when it takes too long."""
-        began = self._clock.monotonic()
+        began, budget_s = self._clock.monotonic(), policy.time_budget_ms / 1000
         try:
-            if request.size_bytes > _IN_A_THREAD_BYTES:
+            if size_bytes > _IN_A_THREAD_BYTES:
                 done = await asyncio.wait_for(asyncio.to_thread(work), budget_s)
             else:
                 done = work()
@@ -194,33 +210,30 @@ class Redact(Stage[RedactionPolicy]):
             raise _unavailable()
         return done
 
-    def _restored(
-        self, asked: Request, reply: Reply, vault: Vault, rules: AnswerRules | None, books: "_Books"
-    ) -> Reply:
+    async def _restored(self, asked: Request, reply: Reply, work: _Work, rules: AnswerRules | None) -> Reply:
         """Give the client's own values back; what broke on the way is refused, never passed on half done."""
+        vault, books = work.vault, work.books
         json_text = wants_json(asked.endpoint, asked.body or {})
         if reply.stream is not None:
             restorer = StreamRestorer(asked.endpoint, vault, json_text=json_text, rules=rules)
             return reply.observed_by(_Restoring(restorer, rules, books))
-        if 200 <= reply.status < 300 and reply.body and (vault.size or rules is not None):
-            try:
-                answer = wire_json.decode(reply.body)
-                restored = restore_body(asked.endpoint, answer, vault, json_text=json_text, rules=rules)
-            except Blocked as blocked:
-                books.note("response", rules.redactions if rules else ())
-                books.note_blocked("response", blocked)
-                raise
-            except (RecursionError, ValueError):
-                raise _unavailable() from None
-            if restored != answer:
-                reply.body = wire_json.encode(restored)
+        if not reply.body or not (vault.size or rules is not None):
+            return reply
+        if 200 <= reply.status < 300:
+            reading = partial(_whole, asked.endpoint, reply.body, vault, json_text, rules)
+        elif rules is not None:
+            reading = partial(_told, reply.body, vault, rules)
+        else:
+            return reply
+        try:
+            reply.body = await self._within_budget(len(reply.body), reading, work.policy)
+        except Blocked as blocked:
             books.note("response", rules.redactions if rules else ())
-        elif reply.status >= 400 and reply.body and rules is not None:
-            text = reply.body.decode("utf-8", "replace")
-            told = read_and_restored(vault, rules, text, "", escaped=True, call=True)
-            if told != text:
-                reply.body = told.encode()
-            books.note("response", rules.redactions)
+            books.note_blocked("response", blocked)
+            raise
+        except (RecursionError, ValueError):
+            raise _unavailable() from None
+        books.note("response", rules.redactions if rules else ())
         return reply
 
     def _reader(self, policy: RedactionPolicy, tenant: str) -> _Reader:
@@ -301,29 +314,65 @@ class _Restoring(Observer):
 
     def __init__(self, restorer: StreamRestorer, rules: AnswerRules | None, books: _Books) -> None:
         self._restorer = restorer
-        self._rules = rules
+        self._redactions = rules.redactions if rules is not None else []
         self._books = books
+        self._noted = 0
 
     def event(self, event: Event) -> Sequence[Event]:
         """Give the event with the client's values in it."""
-        try:
-            return self._restorer.event(event)
-        except Blocked as blocked:
-            self._books.note_blocked("response", blocked)
-            raise
+        return self._noting(lambda: self._restorer.event(event))
 
     def last(self) -> Sequence[Event]:
         """Give what was held back."""
+        return self._noting(self._restorer.last)
+
+    def refused(self, event: Event) -> Event:
+        """Give an upstream's error as the rest of its answer is given."""
+        (told,) = self._noting(lambda: (self._restorer.refused(event),))
+        return told
+
+    async def ended(self, outcome: Outcome) -> None:
+        """Write down what is not yet, however the stream ended."""
+        self._note()
+
+    def _noting(self, work: Callable[[], Sequence[Event]]) -> Sequence[Event]:
+        """Write down what was found before anything of it goes on; what can't be written ends the stream."""
         try:
-            return self._restorer.last()
+            return work()
         except Blocked as blocked:
             self._books.note_blocked("response", blocked)
             raise
+        finally:
+            self._note()
 
-    async def ended(self, outcome: Outcome) -> None:
-        """Write down what was found, however the stream ended."""
-        if self._rules is not None:
-            self._books.note("response", self._rules.redactions)
+    def _note(self) -> None:
+        new = self._redactions[self._noted :]
+        self._noted += len(new)
+        if new:
+            self._books.note("response", new)
+
+
+def _whole(
+    endpoint: Endpoint, body: bytes, vault: Vault, json_text: bool, rules: AnswerRules | None
+) -> bytes:
+    """Read and restore an answer. Raises Blocked, and ValueError for what is no JSON."""
+    answer = wire_json.decode(body)
+    restored = restore_body(endpoint, answer, vault, json_text=json_text, rules=rules)
+    return body if restored is answer else wire_json.encode(restored)
+
+
+def _told(body: bytes, vault: Vault, rules: AnswerRules) -> bytes:
+    """Read and restore what an upstream says instead of an answer."""
+    text = body.decode("utf-8", "replace")
+    told = read_and_restored(vault, rules, text, "", escaped=True, call=True)
+    return body if told == text else told.encode()
+
+
+def _leave_out(read: CIMultiDict[str], rules: AnswerRules | None, headers: MutableMapping[str, str]) -> None:
+    """Take headers of an upstream's away in which something stands."""
+    if rules is not None and (names := telling_answer_headers(read, rules.find)):
+        for name in [name for name in headers if name in names]:
+            headers.pop(name, None)
 
 
 def _kept(found: Sequence[Redaction]) -> Redaction | None:

@@ -141,7 +141,9 @@ def test_a_query_is_read(proof_gateway, proof_sample):
 
 def test_headers_are_read(proof_gateway, proof_sample):
     proof_sample.running.reset()
-    ask_chat(proof_gateway, "hello", {"X-Account": CANARIES["IBAN"], "X-DAC-Cache": "bypass"})
+    told = {"X-Account": CANARIES["IBAN"], "OpenAI-Organization": CANARIES["SECRET"]}
+    told |= {"Accept-Language": CANARIES["EMAIL"], "Idempotency-Key": CANARIES["CREDIT_CARD"]}
+    ask_chat(proof_gateway, "hello", {**told, "X-DAC-Cache": "bypass"})
     assert leaks({UPSTREAM: repr(proof_sample.running.requests[0].headers).encode()}) == []
 
 

@@ -143,3 +143,23 @@ def test_a_web_token_is_checked_by_its_header():
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlc2lnbmF0dXJl"
     hit = engine().find(f"jwt {token} end")[0]
     assert (hit.type, hit.checked, hit.end - hit.start) == ("SECRET", True, len(token))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  TOKEN: AgA3" + "efuxQHUQ58YFsWHvDhu9H/" * 20 + "==",
+        'public_key = "9Cnzj4p4WGeKLs1Pt8QuKUpRKfFLfRYC9AIKjbJTWit"',
+        'publicToken = "9Cnzj4p4WGeKLs1Pt8QuKUpRKfFLfRYC9AIKjbJTWit"',
+        'token_lib = "io.jsonwebtoken:jjwt-jackson-0.11.2"',
+        "message-api: rc0.15.0_20231217_1420-SNAPSHOT",
+        "key_st = struct_X509_pubkey_st;",
+    ],
+)
+def test_what_is_sealed_or_public_or_a_release_is_no_secret(text: str) -> None:
+    assert "SECRET" not in types(text)
+
+
+@pytest.mark.parametrize("name", ["api_key", "republic_key", "token"])
+def test_the_same_value_under_another_name_is_one(name: str) -> None:
+    assert "SECRET" in types(f'{name} = "9Cnzj4p4WGeKLs1Pt8QuKUpRKfFLfRYC9AIKjbJTWit"')

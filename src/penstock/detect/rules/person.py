@@ -16,7 +16,7 @@ _FULL = rf"{_ONE}(?: (?:(?:van|von|de|der|den|da|di|la|del|bin|al|dos|du|le) )?{
 
 # (rule, gates, pattern): group 1 is the name.
 _TRIGGERS = (
-    ("person.title", (r"\b(?:mr|mrs|ms|mx|dr|prof)\.? ", r"\b(?:herr|herrn|frau|mme|monsieur|madame|se.or|se.ora|sra|pani?a?) [a-z]"),
+    ("person.title", (r"\b(?:mr|mrs|ms|mx|dr|prof|sr)\.? ", r"\b(?:herr|herrn|frau|mme|monsieur|madame|se.or|se.ora|sra|pani?a?|panem) [a-z]"),
      rf"\b(?:Mr|Mrs|Ms|Mx|Dr|Prof|Herrn?|Frau|Mme|Monsieur|Madame|Se\xf1ora?|Sra|Sr|Pana|Pani\xa0?|Panem)\.?[ ]+({_NAME})"),
     ("person.said", (r"name is ", r"name's ", r"call me ", r"hei(?:ss|\xdf)e ", "m'appelle ", "me llamo ", "mi chiamo ", "nazywam si"),
      rf"(?:[Nn]ame is|[Nn]ame's|[Ii]ch hei(?:ss|\xdf)e|[Mm]'appelle|[Mm]e llamo|[Mm]i chiamo|[Nn]azywam si.)[ ]+({_NAME})"),

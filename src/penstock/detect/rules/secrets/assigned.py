@@ -77,13 +77,35 @@ def _accepts(kind: str, plain: str, start: int, end: int, quoted: bool) -> bool:
     if (
         is_filler(value)
         or _tells_of_it(plain, start)
+        or _is_public(plain, start)
         or is_name(value)
+        or _RELEASE.search(value)
+        or _SEALED.fullmatch(value)
         or (value.startswith(("http://", "https://", "/", "./", "$", "%")) and not random_looking(value))
     ):
         return False
     if kind == "secret":
         return len(value) >= 8 and varied(value)
-    return random_looking(value)
+    return random_looking(value) and not _WORDS.fullmatch(value)
+
+
+_RELEASE = re.compile(r"[.\-_:]\d{1,4}(?:\.\d{1,4}){1,3}$|SNAPSHOT$")
+"""jjwt-jackson-0.11.2"""
+_SEALED = re.compile(r"A[gQ][A-D][A-Za-z0-9+/]{300,}={0,3}")
+"""A sealed secret of Kubernetes: the length of the sealed key, 256 or 512 bytes, then ciphertext."""
+_WORDS = re.compile(
+    r"(?:[A-Za-z]{2,}\d{0,5}|\d{1,4}|[A-Z]\d{1,4})(?:[_\-](?:[A-Za-z]{2,}\d{0,5}|\d{1,4}|[A-Z]\d{1,4})){2,}"
+)
+"""struct_X509_pubkey_st: words and short numbers, which a key is not."""
+_PUBLIC = re.compile(
+    r"(?:(?<![A-Za-z])public|Public|PUBLIC)(?i:[_\- ]?(?:api[_\- ]?)?(?:key|token))[\"'\x60)\]]{0,2}\s*(?:=>|:=|[=:!]{1,3})[\s\"'\x60(]*$"
+)
+
+
+def _is_public(plain: str, start: int) -> bool:
+    """Say whether a value is for everybody by its key's name."""
+    before = plain[max(0, start - 40) : start]
+    return "public" in before.lower() and _PUBLIC.search(before) is not None
 
 
 def _tells_of_it(plain: str, start: int) -> bool:
