@@ -49,7 +49,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "routellm-mmlu": {"large_share": 0.6, "shadow": 0.03},
     "routellm-gsm8k": {
         "decide": "small",
-        "cascade": {"streams": "hold", "second_opinion": SECOND},
+        "cascade": {"streams": "hold", "second_opinion": SECOND, "large_share": 0.54},
         "shadow": 0.0,
     },
     "zeroeval-gsm": {

@@ -148,7 +148,9 @@ class TrainRouter:
 def _said(report: Report) -> str:
     verdict = report.verdict
     better = f"{verdict.better:+.4f} (error {verdict.error:.4f}) on {verdict.count} outcomes new to both"
-    said = [f"wins by {better}" if verdict.wins else f"no better: {better}"]
+    changes = report.after or not report.stands
+    kept = f"prompts are scored as before: {better}" if changes else f"no better: {better}"
+    said = [f"wins by {better}" if verdict.wins else kept]
     if report.after:
         said.append("answers are judged anew")
     if not report.stands and report.promise:

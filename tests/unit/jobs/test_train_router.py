@@ -404,7 +404,7 @@ async def test_a_promise_that_changes_lives_with_the_scorer_that_stays(open_shop
     await trainer.look()
     second = versions.history(*PLACE).version()
     assert (second.number, second.promise) == (2, None)
-    assert second.why.startswith("no better")
+    assert second.why.startswith("prompts are scored as before: ")
     assert second.why.endswith("the promise is infeasible")
     assert (second.gain, second.digest, second.upto) == (first.gain, first.digest, first.upto)
 
