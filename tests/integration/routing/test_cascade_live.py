@@ -8,7 +8,7 @@ import sys
 
 import openai
 import pytest
-from tests.integration.house.house_parts import SampleThread, ask, ask_chat, chat
+from tests.integration.house.house_parts import SampleThread, ask, ask_chat, chat, until
 
 INCLUDED = "message.output_text.logprobs"
 BROKEN = ["cut-0", "cut-3", "reset-3", "end-3", "error-0", "error-3", "error-event-3", "malformed-3"]
@@ -212,7 +212,12 @@ def test_without_room_the_small_model_answers_what_it_can_and_the_budget_refuses
     command = [sys.executable, "-m", "penstock", "keys", "create", "--tenant", "acme", *where]
     made = subprocess.run(command, capture_output=True, text=True, timeout=40, check=True)
     key = {"authorization": f"Bearer {made.stdout.strip()}"}
-    answer = ask_chat(poor, "plain enough", key, model="auto")
+
+    def asked():
+        answer = ask_chat(poor, "plain enough", key, model="auto")
+        return None if answer.status == 401 else answer  # the gateway has not seen the new key yet
+
+    answer = until(asked, "the key")
     assert (answer.status, answer.headers["x-dac-model"]) == (200, "tiny")
     calls = sample.calls
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
